@@ -1,0 +1,158 @@
+"""What the stages hand to each other: one type an artifact, with the paths of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from segtrail.errors import MissingArtifactError
+from segtrail.files import read_json
+from segtrail.workspace import Workspace
+
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder under `artifacts/<recipe>/` that one stage writes whole."""
+
+    root: Path
+    recipe: str
+    folder: ClassVar[str]
+    stage: ClassVar[str]
+    proof: ClassVar[str]  # the file without which the artifact is not there
+
+    @classmethod
+    def of(cls, workspace: Workspace, recipe: str) -> Self:
+        return cls(workspace.artifacts(recipe) / cls.folder, recipe)
+
+    @property
+    def exists(self) -> bool:
+        return (self.root / self.proof).exists()
+
+    def require(self) -> Self:
+        """Returns itself.
+
+        Raises:
+            MissingArtifactError: The stage that makes it has not run.
+        """
+        if not self.exists:
+            raise MissingArtifactError(
+                f"{self.root / self.proof}: not there; the stage `{self.stage}` makes it",
+                f"segtrail retrain --recipe {self.recipe}   (or: "
+                f"segtrail {self.stage} --recipe {self.recipe})",
+            )
+        return self
+
+
+class Examples(Artifact):
+    """Canonical TFRecords and their manifest. Feature names: see `components.examples`."""
+
+    folder, stage, proof = "examples", "examples", "manifest.parquet"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / self.proof
+
+    def records(self, split: str) -> Path:
+        return self.root / f"{split}.tfrecord"
+
+
+class ValidationResult(Artifact):
+    """What Great Expectations found in the manifest, and its Data Docs."""
+
+    folder, stage, proof = "validation", "validate", "result.json"
+
+    @property
+    def result(self) -> Path:
+        return self.root / self.proof
+
+    @property
+    def docs(self) -> Path:
+        return self.root / "data_docs" / "index.html"
+
+
+class TransformGraph(Artifact):
+    """The TF Transform output and the training tiles cut by the same pipeline."""
+
+    folder, stage, proof = "transform", "transform", "statistics.json"
+
+    @property
+    def graph(self) -> Path:
+        return self.root / "graph"
+
+    @property
+    def statistics(self) -> Path:
+        return self.root / self.proof
+
+    def tiles(self, split: str) -> list[Path]:
+        return sorted((self.root / "tiles").glob(f"{split}-*"))
+
+
+class Model(Artifact):
+    """The candidate: a SavedModel, byte for byte what would be served."""
+
+    folder, stage, proof = "model", "train", "saved_model.pb"
+
+
+class TrainingRun(Artifact):
+    """What training left besides the SavedModel: the MLflow run id, curves, environment."""
+
+    folder, stage, proof = "training", "train", "run.json"
+
+    @property
+    def run(self) -> Path:
+        return self.root / self.proof
+
+
+class Evaluation(Artifact):
+    """Metrics of the SavedModel on the test split, and its own predictions."""
+
+    folder, stage, proof = "evaluation", "evaluate", "metrics.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / self.proof
+
+    @property
+    def per_image(self) -> Path:
+        return self.root / "per_image.parquet"
+
+    @property
+    def overlays(self) -> Path:
+        return self.root / "overlays"
+
+    @property
+    def golden(self) -> Path:
+        """`<image>.png` as asked, `<image>.mask.png` and `golden.json` as answered."""
+        return self.root / "golden"
+
+
+class Verdict(Artifact):
+    """The gate's verdict on the candidate whose digest it names."""
+
+    folder, stage, proof = "gate", "gate", "verdict.json"
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.proof
+
+
+class InfraValidation(Artifact):
+    """What a real server answered with the candidate loaded."""
+
+    folder, stage, proof = "infra", "infra-validate", "result.json"
+
+    @property
+    def result(self) -> Path:
+        return self.root / self.proof
+
+
+def iter_results(workspace: Workspace, recipe: str) -> Iterator[tuple[str, Any]]:
+    """Yields `(stage, JSON)` of each small result that is there, for `segtrail status`."""
+    for kind in (ValidationResult, TrainingRun, Evaluation, Verdict, InfraValidation):
+        artifact = kind.of(workspace, recipe)
+        if artifact.exists:
+            yield kind.stage, read_json(artifact.root / kind.proof)

@@ -1,0 +1,108 @@
+"""Atomic writes and content digests of files and folders."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Returns the hex SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Returns the hex SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while chunk := f.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def tree_digests(
+    root: Path, skip: Callable[[str], bool] | None = None
+) -> dict[str, str]:
+    """Returns `{relative posix path: hex SHA-256}` of all files below `root`, sorted by path.
+
+    Args:
+        root: A folder. A symbolic link inside it is refused: its target may change unseen.
+        skip: Says of a relative path whether to leave it out.
+    """
+    out: dict[str, str] = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if skip and skip(name):
+            continue
+        if path.is_symlink():
+            raise ValueError(f"{path}: symbolic links are not hashed")
+        if path.is_file():
+            out[name] = sha256_file(path)
+    return dict(sorted(out.items()))
+
+
+def root_digest(digests: dict[str, str]) -> str:
+    """Returns one SHA-256 over `{path: digest}`: of the lines `<digest>  <path>\\n`, by path.
+
+    The same number as `find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum`
+    gives for the same files (paths without the leading `./`).
+    """
+    lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+    return sha256_bytes(lines.encode())
+
+
+def fsync_dir(path: Path) -> None:
+    """Makes renames inside `path` durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it to `path` when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(fd)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as f:
+            os.fsync(f.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        fsync_dir(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes `data` to `path` atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` to `path` atomically, as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` to `path` atomically, as indented JSON with sorted keys."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))

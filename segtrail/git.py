@@ -1,0 +1,133 @@
+"""The few git verbs that segtrail needs, over the git command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from segtrail.errors import WorkspaceError
+
+FALLBACK_NAME, FALLBACK_EMAIL = "segtrail", "segtrail@localhost"
+# What segtrail itself commits; a change there is not a change of the code.
+OWN_PATHS = ("data.dvc", "dvc.lock", "ledger/")
+
+
+def run(root: Path, *args: str, stdin: str | None = None) -> str:
+    """Runs `git ARGS` in `root` and returns what it printed, without the last newline.
+
+    Raises:
+        WorkspaceError: git said no; its own words are in the message.
+    """
+    return run_bytes(root, *args, stdin=stdin).decode().rstrip("\n")
+
+
+def run_bytes(root: Path, *args: str, stdin: str | None = None) -> bytes:
+    """Like `run`, for content that may not be text."""
+    try:
+        done = subprocess.run(
+            ["git", *args], cwd=root, input=stdin.encode() if stdin is not None else None,
+            capture_output=True, check=False, env=_environment(root, args),
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise WorkspaceError("git is not installed", "install git and try again") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        raise WorkspaceError(f"git {' '.join(args[:2])} in {root}: {said}")
+    return done.stdout
+
+
+def _environment(root: Path, args: Sequence[str]) -> dict[str, str]:
+    """Returns the environment; a missing identity falls back to segtrail's own."""
+    env = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_INDEX_FILE")}
+    if args[0] in ("commit", "tag", "merge"):
+        for key, value in (("name", FALLBACK_NAME), ("email", FALLBACK_EMAIL)):
+            known = subprocess.run(
+                ["git", "config", f"user.{key}"], cwd=root, capture_output=True, check=False
+            ).stdout.strip()
+            if not known:
+                env.setdefault(f"GIT_AUTHOR_{key.upper()}", value)
+                env.setdefault(f"GIT_COMMITTER_{key.upper()}", value)
+    return env
+
+
+def is_repository(root: Path) -> bool:
+    """Whether `root` lies in a git work tree."""
+    try:
+        return run(root, "rev-parse", "--is-inside-work-tree") == "true"
+    except (WorkspaceError, NotADirectoryError):
+        return False
+
+
+def identity(root: Path) -> str:
+    """Returns `Name <email>` of who commits here, or the fallback."""
+    def get(key: str, fallback: str) -> str:
+        try:
+            return run(root, "config", key)
+        except WorkspaceError:
+            return fallback
+
+    return f"{get('user.name', FALLBACK_NAME)} <{get('user.email', FALLBACK_EMAIL)}>"
+
+
+def head(root: Path) -> str:
+    """Returns the commit that is checked out."""
+    return run(root, "rev-parse", "HEAD")
+
+
+def has_commits(root: Path) -> bool:
+    """Whether there is any commit yet."""
+    try:
+        head(root)
+    except WorkspaceError:
+        return False
+    return True
+
+
+def dirty_paths(root: Path) -> list[str]:
+    """Returns changed and untracked paths, except those that segtrail itself commits."""
+    status = run(root, "status", "--porcelain=v1", "--untracked-files=all", "-z")
+    fields, out = iter(status.split("\0")), []
+    for field in fields:
+        if not field:
+            continue
+        if field[0] in "RC":
+            next(fields, None)  # where a renamed file came from
+        out.append(field[3:])
+    return sorted(path for path in out if not path.startswith(OWN_PATHS))
+
+
+def commit(root: Path, paths: Sequence[str], message: str) -> str | None:
+    """Commits just `paths`, whatever else is staged; returns the commit, or None if unchanged."""
+    if not run(root, "status", "--porcelain=v1", "--untracked-files=all", "--", *paths):
+        return None
+    run(root, "add", "--", *paths)
+    run(root, "commit", "--quiet", "--no-verify", "--only", "-m", message, "--", *paths)
+    return head(root)
+
+
+def tag(root: Path, name: str, target: str, message: str) -> None:
+    """Makes an annotated tag; the same tag on the same commit is fine.
+
+    Raises:
+        WorkspaceError: The tag exists on another commit.
+    """
+    if (found := tag_target(root, name)) is not None:
+        if found != run(root, "rev-parse", f"{target}^{{commit}}"):
+            raise WorkspaceError(f"git tag {name} exists at {found[:12]}, not at {target[:12]}")
+        return
+    run(root, "tag", "--annotate", name, target, "-m", message)
+
+
+def tag_target(root: Path, name: str) -> str | None:
+    """Returns the commit that a tag names, or None."""
+    try:
+        return run(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
+    except WorkspaceError:
+        return None
+
+
+def show(root: Path, revision: str, path: str) -> bytes:
+    """Returns a file's content as of `revision`."""
+    return run_bytes(root, "show", f"{revision}:{path}")

@@ -1,0 +1,108 @@
+"""Reads `params.yaml` and says in plain words what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from segtrail.errors import ConfigError
+from segtrail.recipe import Params, Recipe
+from segtrail.workspace import Workspace
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Returns ` Did you mean 'x'?` for the nearest of `known`, or nothing."""
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks `params.yaml`.
+
+    Raises:
+        ConfigError: Not there, not YAML, or a key, type or value is wrong. The message names
+            each key, what was given and what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: not found", "restore it: git checkout params.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path}: not readable as YAML: {e}") from None
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as e:
+        lines = [_explain(dict(item), raw) for item in e.errors()]
+        raise ConfigError(f"{path}:\n  " + "\n  ".join(lines)) from None
+
+
+def load_recipe(workspace: Workspace, name: str) -> Recipe:
+    """Returns one recipe of the workspace.
+
+    Raises:
+        ConfigError: `params.yaml` is wrong or has no such recipe.
+    """
+    recipes = load_params(workspace.params).recipes
+    if name not in recipes:
+        raise ConfigError(
+            f"{workspace.params}: no recipe {name!r}; there are {', '.join(sorted(recipes))}."
+            + near(name, recipes)
+        )
+    return recipes[name]
+
+
+def _explain(error: dict[str, Any], raw: Any) -> str:
+    location = [part for part in error["loc"] if part != "[key]"]
+    key = ".".join(str(part) for part in location) or "the file"
+    given = error["input"]
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        known = _fields_at(location[:-1], raw)
+        return (
+            f"{key}: unknown key; allowed here: {', '.join(sorted(known))}."
+            f"{near(str(location[-1]), known)}"
+        )
+    if kind == "missing":
+        return f"{key}: required, but not given"
+    if kind == "value_error":
+        return f"{key}: {error['ctx']['error']}"
+    said = error["msg"][0].lower() + error["msg"][1:]
+    text = f"{key}: got {given!r}; {said}"
+    if kind == "literal_error" and isinstance(given, str):
+        text += near(given, str(error["ctx"]["expected"]).replace("'", "").split(" or "))
+    return text
+
+
+def _fields_at(location: list[Any], raw: Any) -> list[str]:
+    """Returns the keys that the schema allows at `location`."""
+    schema = Params.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in location:
+        node = _resolve(node, schema)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            extra = node.get("additionalProperties") or next(
+                iter(node.get("patternProperties", {}).values()), {}
+            )
+            node = extra if isinstance(extra, dict) else {}
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        found: dict[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        return found
+    return node
+
+
+def dump(model: BaseModel) -> dict[str, Any]:
+    """Returns a model as plain JSON values, every default resolved."""
+    return model.model_dump(mode="json")
