@@ -59,6 +59,11 @@ class Examples(Artifact):
     def records(self, split: str) -> Path:
         return self.root / f"{split}.tfrecord"
 
+    @property
+    def data_version(self) -> Path:
+        """The data version that the examples were made from."""
+        return self.root / "data_version.json"
+
 
 class ValidationResult(Artifact):
     """What Great Expectations found in the manifest, and its Data Docs."""
@@ -87,8 +92,10 @@ class TransformGraph(Artifact):
     def statistics(self) -> Path:
         return self.root / self.proof
 
-    def tiles(self, split: str) -> list[Path]:
-        return sorted((self.root / "tiles").glob(f"{split}-*"))
+    def tiles(self, split: str) -> dict[str, list[Path]]:
+        """Returns the TFRecords of a split's tiles, by slice."""
+        folder = self.root / "tiles" / split
+        return {s.name: sorted(s.glob("tiles-*")) for s in sorted(folder.iterdir())}
 
 
 class Model(Artifact):

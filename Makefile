@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Nothing but Python, git and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export UV_COMPILE_BYTECODE = 1
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+.PHONY: help demo test slow lint readme lock clean
+
+help:            ## what there is
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+# A stamp is written last, so an interrupted installation is taken up again.
+$(VENV)/.platform: requirements.lock pyproject.toml
+	@$(PYTHON) scripts/install.py $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml
+	@$(PYTHON) scripts/install.py $(VENV) requirements-dev.lock
+	@touch $@ $(VENV)/.platform
+
+demo: $(VENV)/.platform   ## install, then data -> model -> gate -> serve -> audit on synthetic nuclei
+	@$(BIN)/segtrail demo
+
+test: $(VENV)/.dev   ## install with the test extras, then run the test suite
+	$(BIN)/python -m pytest -m "not real_data" $(ARGS)
+
+slow: $(VENV)/.dev   ## what needs the real data sets or takes long: tests and README commands
+	$(BIN)/python -m pytest -m "real_data" $(ARGS)
+	$(BIN)/python scripts/readme_commands.py slow
+
+lint: $(VENV)/.dev   ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+readme: $(VENV)/.dev   ## the README's commands that are not marked slow
+	$(BIN)/python scripts/readme_commands.py quick
+
+lock: $(VENV)/.dev   ## resolve the dependencies anew, for Python 3.11 to 3.13
+	$(BIN)/python scripts/lock.py
+
+clean:           ## removes what running made, but not data, models, MLflow or the ledger
+	rm -rf artifacts .segtrail .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,123 @@
+"""ExampleGen: a dataset becomes canonical TFRecords, one file a split, and a manifest."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lineage.data_version import of_folder
+from model.examples import Example
+from model.preprocessing import to_grey
+from segtrail.artifacts import SPLITS, Examples
+from segtrail.errors import DataError, MissingArtifactError
+from segtrail.files import atomic_folder, sha256_bytes, write_json
+from segtrail.images import decode_image, read_labels
+from segtrail.params import load_params, load_recipe
+from segtrail.progress import say, track
+from segtrail.recipe import Dataset
+from segtrail.workspace import Workspace
+
+
+def make_examples(workspace: Workspace, name: str) -> Examples:
+    """Writes the examples of a recipe's dataset, in the order and the splits of `splits.csv`.
+
+    Raises:
+        MissingArtifactError: The dataset was never ingested.
+        DataError: A file differs from the digest that `splits.csv` holds of it.
+    """
+    recipe = load_recipe(workspace, name)
+    dataset = load_params(workspace.params).datasets[recipe.dataset]
+    folder = workspace.dataset(recipe.dataset)
+    rows = read_splits(folder, recipe.dataset)
+    examples = Examples.of(workspace, name)
+    with atomic_folder(examples.root) as out:
+        target = Examples(out, name)
+        _write(rows, folder, dataset, target)
+        version = of_folder(folder)
+        write_json(
+            target.data_version,
+            {
+                "dataset": recipe.dataset,
+                "dvc_md5": version.dvc_md5,
+                "sha256_root": version.sha256_root,
+            },
+        )
+    counts = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
+    say(f"{len(rows)} examples: " + ", ".join(f"{n} {split}" for split, n in counts.items()))
+    return examples
+
+
+def read_splits(folder: Path, dataset: str) -> list[dict[str, str]]:
+    """Returns the rows of a dataset's split ledger, by image id."""
+    path = folder / "splits.csv"
+    if not path.is_file():
+        raise MissingArtifactError(
+            f"{path}: not there; dataset {dataset!r} was never ingested here",
+            f"segtrail ingest SOURCE --dataset {dataset}   (or: dvc pull)",
+        )
+    with open(path, newline="", encoding="utf-8") as f:
+        return sorted(csv.DictReader(f), key=lambda row: row["image"])
+
+
+def _write(
+    rows: list[dict[str, str]], folder: Path, dataset: Dataset, examples: Examples
+) -> None:
+    import pandas as pd
+    import tensorflow as tf
+
+    writers = {split: tf.io.TFRecordWriter(str(examples.records(split))) for split in SPLITS}
+    manifest = []
+    for row in track(rows, "writing examples"):
+        image_bytes = _read(folder / "images" / f"{row['image']}.png", row["sha256"])
+        mask_bytes = _read(folder / "masks" / f"{row['image']}.png", row["mask_sha256"])
+        example = Example(
+            image=row["image"],
+            image_bytes=image_bytes,
+            mask_bytes=mask_bytes,
+            slice=dataset.slices.get(row["cluster"], row["cluster"]),
+            group=row["group"],
+        )
+        manifest.append(row | {"slice": example.slice} | _facts(example))
+        writers[row["split"]].write(example.serialize())
+    for writer in writers.values():
+        writer.close()
+    pd.DataFrame(manifest).to_parquet(examples.manifest, index=False)
+
+
+def _read(path: Path, digest: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: named in splits.csv, but not there", "dvc checkout") from None
+    if sha256_bytes(data) != digest:
+        raise DataError(
+            f"{path}: its SHA-256 is {sha256_bytes(data)[:12]}…, splits.csv says {digest[:12]}…",
+            "dvc checkout brings the recorded bytes back",
+        )
+    return data
+
+
+def _facts(example: Example) -> dict[str, Any]:
+    """Returns the columns that validation looks at."""
+    image = decode_image(example.image_bytes, example.image)
+    labels = read_labels(example.mask_bytes, f"{example.image} (mask)")
+    grey: npt.NDArray[np.uint8] = to_grey(image)
+    sizes = np.bincount(labels.ravel())[1:]
+    sizes = sizes[sizes > 0]
+    return {
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "channels": 1 if image.ndim == 2 else image.shape[2],
+        "bits": image.dtype.itemsize * 8,
+        "same_size": labels.shape == image.shape[:2],
+        "objects": len(sizes),
+        "foreground": float((labels > 0).mean()),
+        "smallest_object": int(sizes.min()) if len(sizes) else 0,
+        "largest_object": int(sizes.max()) if len(sizes) else 0,
+        "brightness": float(grey.mean()),
+        "contrast": float(grey.std()),
+    }

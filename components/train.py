@@ -1,0 +1,115 @@
+"""Trainer: a U-Net on the transformed tiles, tracked in MLflow, exported as a SavedModel."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lineage.data_version import DataVersion
+from lineage.training_run import TrainingRunRecord, environment
+from model.evaluation import read_examples
+from model.export import export
+from model.preprocessing import CHANNELS
+from model.targets import PLANES
+from model.training import fit
+from model.training_data import training_batches, validation_batches
+from model.unet import build_unet
+from model.verify import verify_in_fresh_process
+from segtrail.artifacts import TRAIN, VALIDATION, Examples, Model, TrainingRun, TransformGraph
+from segtrail.code import code_digest
+from segtrail.files import atomic_folder, read_json, write_json
+from segtrail.params import dump, load_recipe
+from segtrail.progress import say
+from segtrail.saved_model import digest
+from segtrail.workspace import Workspace
+
+
+def train(workspace: Workspace, name: str) -> Model:
+    """Trains the recipe's network and writes the candidate and the record of its training.
+
+    With `training.deterministic` the same inputs give the same SavedModel, byte for byte, on
+    the same kind of machine.
+
+    Raises:
+        StageError: Training broke down, or the SavedModel does not load in a fresh process.
+    """
+    import keras
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    recipe = load_recipe(workspace, name)
+    examples = Examples.of(workspace, name).require()
+    transform = TransformGraph.of(workspace, name).require()
+    candidate, record = Model.of(workspace, name), TrainingRun.of(workspace, name)
+    data = DataVersion(**read_json(examples.data_version), files={})
+    options, channels = recipe.training, CHANNELS[recipe.preprocessing.colour]
+
+    keras.utils.set_random_seed(options.seed)
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    graph = tft.TFTransformOutput(str(transform.graph)).transform_features_layer()
+    batches = training_batches(
+        transform.tiles(TRAIN), graph, recipe.preprocessing, options, channels
+    )
+    validation = validation_batches(
+        transform.tiles(VALIDATION), graph, recipe.preprocessing, options.batch_size, channels
+    )
+    network = build_unet(recipe.network, channels, len(PLANES))
+    facts: dict[str, Any] = {
+        "code_digest": code_digest(),
+        "environment": environment(),
+        "seed": options.seed,
+        "steps": options.steps,
+        "parameters": network.count_params(),
+    }
+    say(f"training a U-Net of {network.count_params():,} parameters for {options.steps} steps")
+    tags = {"segtrail.recipe": name, "segtrail.code_digest": facts["code_digest"]}
+    with (
+        TrainingRunRecord(workspace, name, dump(recipe), data, tags) as run,
+        atomic_folder(record.root) as record_folder,
+        atomic_folder(candidate.root) as model_folder,
+    ):
+        history = fit(network, batches, validation, options, run.metrics)
+        sample = next(read_examples(examples.records(VALIDATION))).image_bytes
+        # no run id: a random number would make equal models differ
+        answers = {"recipe": name, "data_version": data.dvc_md5}
+        export(network, graph, recipe, answers, model_folder, sample)
+        verify_in_fresh_process(model_folder, sample)
+        facts |= {
+            "model_digest": digest(model_folder),
+            "mlflow_run_id": run.run_id,
+            "mlflow_experiment": run.experiment_id,
+            "data_version": {"dvc_md5": data.dvc_md5, "sha256_root": data.sha256_root},
+        }
+        _write_record(record_folder, facts, history, run)
+    say(f"candidate {facts['model_digest'][:12]} in {candidate.root}; MLflow run {run.run_id}")
+    return candidate
+
+
+def _write_record(
+    folder: Path, facts: dict[str, Any], history: list[dict[str, float]], run: TrainingRunRecord
+) -> None:
+    out = TrainingRun(folder, "")
+    with open(folder / "history.csv", "w", newline="", encoding="utf-8") as f:
+        writer = csv.DictWriter(f, history[0])
+        writer.writeheader()
+        writer.writerows(history)
+    _draw_curves(history, folder / "curves.png")
+    write_json(out.run, facts)
+    for path in (folder / "history.csv", folder / "curves.png", out.run):
+        run.file(path)
+
+
+def _draw_curves(history: list[dict[str, float]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    for axes, key in zip(figure.subplots(1, 2), ("loss", "iou"), strict=True):
+        steps = [row["step"] for row in history]
+        axes.plot(steps, [row[key] for row in history], "o-", label="training")
+        axes.plot(steps, [row[f"val_{key}"] for row in history], "o-", label="validation")
+        axes.set(xlabel="step", ylabel="IoU of foreground" if key == "iou" else key)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=110)

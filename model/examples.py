@@ -1,0 +1,63 @@
+"""The canonical example: one image and its mask as a `tf.train.Example`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+IMAGE_ID, IMAGE_BYTES, MASK_BYTES = "image/id", "image/encoded", "mask/encoded"
+SLICE, GROUP = "image/slice", "image/group"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image, as it was delivered, and its instance labels.
+
+    Args:
+        image: The image's id in its dataset.
+        image_bytes: The encoded image, the bytes as delivered.
+        mask_bytes: 16-bit grey PNG of instance ids, 0 background.
+        slice: What people call its cluster.
+        group: Images of one group are in one split.
+    """
+
+    image: str
+    image_bytes: bytes
+    mask_bytes: bytes
+    slice: str
+    group: str
+
+    def serialize(self) -> bytes:
+        """Returns the bytes of a `tf.train.Example`, the same for the same content."""
+        import tensorflow as tf
+
+        values = {
+            IMAGE_ID: self.image.encode(),
+            IMAGE_BYTES: self.image_bytes,
+            MASK_BYTES: self.mask_bytes,
+            SLICE: self.slice.encode(),
+            GROUP: self.group.encode(),
+        }
+        feature = {
+            key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+            for key, value in values.items()
+        }
+        example: Any = tf.train.Example(features=tf.train.Features(feature=feature))
+        data: bytes = example.SerializeToString(deterministic=True)
+        return data
+
+    @classmethod
+    def parse(cls, data: bytes) -> Example:
+        """Reads what `serialize` wrote."""
+        import tensorflow as tf
+
+        feature = tf.train.Example.FromString(data).features.feature
+
+        def get(key: str) -> bytes:
+            value: bytes = feature[key].bytes_list.value[0]
+            return value
+
+        return cls(
+            get(IMAGE_ID).decode(), get(IMAGE_BYTES), get(MASK_BYTES),
+            get(SLICE).decode(), get(GROUP).decode(),
+        )  # fmt: skip

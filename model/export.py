@@ -1,0 +1,116 @@
+"""Writes the SavedModel: decoding, transform graph, network and objects in its signatures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from model.serving_graph import answer, decode_grey, probabilities, to_grey
+from model.unet import down_scale
+from segtrail.recipe import Recipe
+
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
+SERVING, RAW, METADATA = "serving_default", "raw", "metadata"
+
+
+def export(
+    network: Any, graph: Any, recipe: Recipe, facts: dict[str, str], out: Path, sample: bytes
+) -> None:
+    """Writes a SavedModel that keeps the model's contract.
+
+    Signatures: `serving_default` from `image_bytes` string `[N]` to `mask_png`, `labels_png`
+    string `[N]`, `probability_png` string `[N, K]`, `count`, `height`, `width` int64 `[N]`;
+    `raw` from `images` uint8 `[N, H, W, C]` to `probabilities` float32 `[N, H, W, K]`;
+    `metadata` from nothing to class names, thresholds and `facts`.
+
+    Args:
+        network: The trained `keras.Model`, giving logits.
+        graph: The layer of the transform graph.
+        recipe: Its objects and classes.
+        facts: Strings that `metadata` answers, such as `recipe` and `data_version`.
+        out: The folder to write, which must not exist.
+        sample: An encoded image for the warm-up request.
+    """
+    import tensorflow as tf
+
+    multiple, classes = down_scale(recipe.network), recipe.classes
+
+    class Served(tf.Module):
+        """Holds what the graph needs.
+
+        Only the raw variables are tracked and the network stays in a closure: a tracked Keras 3
+        model loads in Python but not in a session, which is what TF Serving uses.
+        """
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.graph = graph
+            self.weights = [variable.value for variable in network.variables]
+
+        def planes(self, grey: Any) -> Any:
+            return probabilities(
+                grey, self.graph, lambda x: network(x, training=False), multiple
+            )
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+        def serve(self, image_bytes: Any) -> dict[str, Any]:
+            spec = {
+                "mask_png": tf.TensorSpec([], tf.string),
+                "probability_png": tf.TensorSpec([len(classes)], tf.string),
+                "labels_png": tf.TensorSpec([], tf.string),
+                "count": tf.TensorSpec([], tf.int64),
+                "height": tf.TensorSpec([], tf.int64),
+                "width": tf.TensorSpec([], tf.int64),
+            }
+            return tf.map_fn(
+                lambda data: answer(self.planes(decode_grey(data)), recipe.objects),
+                image_bytes,
+                fn_output_signature=spec,
+            )
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8, "images")])
+        def raw(self, images: Any) -> dict[str, Any]:
+            spec = tf.TensorSpec([None, None, len(classes)], tf.float32)
+            return {
+                "probabilities": tf.map_fn(
+                    lambda image: self.planes(to_grey(image))[..., : len(classes)],
+                    images,
+                    fn_output_signature=spec,
+                )
+            }
+
+        @tf.function(input_signature=[])
+        def metadata(self) -> dict[str, Any]:
+            return {
+                "class_names": tf.constant(classes),
+                "threshold": tf.constant(recipe.objects.threshold, tf.float32),
+                "border_threshold": tf.constant(recipe.objects.border_threshold, tf.float32),
+                **{name: tf.constant(value) for name, value in facts.items()},
+            }
+
+    served = Served()
+    tf.saved_model.save(
+        served,
+        str(out),
+        {SERVING: served.serve, RAW: served.raw, METADATA: served.metadata},
+    )
+    # A random number of TensorFlow's own; without it the same weights give the same bytes.
+    (out / "fingerprint.pb").unlink(missing_ok=True)
+    _write_warm_up(out / WARM_UP, recipe_name=facts["recipe"], sample=sample)
+
+
+def _write_warm_up(path: Path, recipe_name: str, sample: bytes) -> None:
+    """Writes one request that TF Serving replays before a version is available."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = recipe_name
+    request.model_spec.signature_name = SERVING
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([sample], tf.string, [1]))
+    log = prediction_log_pb2.PredictionLog(
+        predict_log=prediction_log_pb2.PredictLog(request=request)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(log.SerializeToString(deterministic=True))

@@ -1,0 +1,107 @@
+"""The transform graph: what happens between decoded pixels and the network.
+
+One `preprocessing_fn`, analysed by TF Transform over all training images and then used as
+one graph in training, evaluation and serving. The analysis sees only a grey-level histogram
+an image, so its cost does not grow with the pixels; means, standard deviations and the
+data set's own statistics follow from exact integer counts, whatever the order of the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segtrail.recipe import Preprocessing
+
+IMAGE, HISTOGRAM, OUTPUT = "image", "histogram", "normalised"
+LEVELS = 256
+CHANNELS = {"grey": 1}
+# BT.601 luma in 15-bit fixed point: what OpenCV's cvtColor computes, to the last bit.
+LUMA = (9798, 19235, 3735)
+LUMA_ROUND, LUMA_SHIFT = 1 << 14, 15
+STD_FLOOR = 0.1  # of the data set's standard deviation: an empty image stays quiet
+CLIP = 8.0
+
+
+def to_grey(image: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    """Returns a decoded image as grey levels, uint8 `[H, W]`; the serving graph does the same.
+
+    Of 16 bits the upper eight are kept; alpha is left out.
+    """
+    pixels = (image >> 8 if image.dtype == np.uint16 else image).astype(np.uint8)  # type: ignore[operator]
+    if pixels.ndim == 2:
+        return pixels
+    rgb = pixels[..., :3].astype(np.int32)
+    luma = rgb @ np.array(LUMA, np.int32) + LUMA_ROUND
+    return (luma >> LUMA_SHIFT).astype(np.uint8)
+
+
+def grey_level_histogram(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Returns the counts of the 256 levels of a grey image, int64 `[256]`."""
+    return np.bincount(grey.ravel(), minlength=LEVELS).astype(np.int64)
+
+
+def make_preprocessing_fn(options: Preprocessing) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Returns the `preprocessing_fn` of a recipe.
+
+    It maps the pixels `image` (uint8 `[P, C]`, one row a pixel, since TF Transform wants all
+    dimensions but the first known) of one image or tile and the `histogram` (int64 `[1, 256]`)
+    of the whole image to `normalised` (float32 `[P, C]`): bright images inverted, then a
+    z-score, either by the image's own mean and standard deviation (the latter not below a tenth
+    of the data set's) or by the data set's, clipped to ±8.
+    """
+
+    def preprocessing_fn(inputs: dict[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+        import tensorflow_transform as tft
+
+        histogram, top = inputs[HISTOGRAM], LEVELS - 1
+        pixels = tf.cast(inputs[IMAGE], tf.float32)
+        mean, std = _moments(histogram)
+        if options.invert_bright:
+            bright = mean > top / 2
+            mean = tf.where(bright, top - mean, mean)
+            histogram = tf.where(bright[:, None], histogram[:, ::-1], histogram)
+            pixels = tf.where(bright[:, None], top - pixels, pixels)
+        total = tft.sum(histogram, reduce_instance_dims=False)
+        all_mean, all_std = _moments(total[None, :])
+        if options.normalisation == "dataset":
+            mean, std = all_mean, all_std
+        std = tf.maximum(std, tf.maximum(STD_FLOOR * all_std, 1.0))
+        z = (pixels - mean[:, None]) / std[:, None]
+        return {OUTPUT: tf.clip_by_value(z, -CLIP, CLIP)}
+
+    return preprocessing_fn
+
+
+def normalise(graph: Any, image: Any, histogram: Any) -> Any:
+    """Applies the transform graph to one image or tile.
+
+    Args:
+        graph: The layer of the transform graph.
+        image: uint8 `[H, W, C]`.
+        histogram: int64 `[256]`, of the whole image.
+
+    Returns:
+        float32 `[H, W, C]`.
+    """
+    import tensorflow as tf
+
+    channels = image.shape[-1]
+    rows = {IMAGE: tf.reshape(image, [-1, channels]), HISTOGRAM: histogram[None]}
+    return tf.reshape(graph(rows)[OUTPUT], tf.shape(image))
+
+
+def _moments(histogram: Any) -> tuple[Any, Any]:
+    """Returns mean and standard deviation, float32 `[N]`, of int64 histograms `[N, 256]`."""
+    import tensorflow as tf
+
+    counts = tf.cast(histogram, tf.float64)
+    levels = tf.range(LEVELS, dtype=tf.float64)
+    n = tf.maximum(tf.reduce_sum(counts, 1), 1.0)
+    mean = tf.reduce_sum(counts * levels, 1) / n
+    variance = tf.reduce_sum(counts * (levels - mean[:, None]) ** 2, 1) / n
+    return tf.cast(mean, tf.float32), tf.cast(tf.sqrt(variance), tf.float32)

@@ -1,0 +1,165 @@
+"""Training tiles: how they are stored, and the `tf.data` pipeline that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from model.augmentation import augment
+from model.preprocessing import HISTOGRAM, IMAGE, LEVELS, normalise
+from model.targets import BORDER, FOREGROUND, PLANES
+from segtrail.recipe import Preprocessing, Training
+
+TARGET, SHARE = "target", "share"
+_FULL_TILES = 4  # an image with more tiles than this is not seen more often than with this many
+_SHUFFLE = 512
+
+
+def serialize_tile(
+    image: npt.NDArray[np.uint8],
+    target: npt.NDArray[np.uint8],
+    histogram: npt.NDArray[np.int64],
+    tiles_of_image: int,
+) -> bytes:
+    """Returns a tile as the bytes of a `tf.train.Example`.
+
+    Args:
+        image: uint8 `[T, T, C]`.
+        target: uint8 `[T, T]`, see `model.targets`.
+        histogram: int64 `[256]`, of the whole image that the tile is from.
+        tiles_of_image: How many tiles that image has: the more, the less often each is seen.
+    """
+    import tensorflow as tf
+
+    def of_bytes(value: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    share = min(1.0, _FULL_TILES / tiles_of_image)
+    feature = {
+        IMAGE: of_bytes(image.tobytes()),
+        TARGET: of_bytes(target.tobytes()),
+        HISTOGRAM: tf.train.Feature(int64_list=tf.train.Int64List(value=histogram.tolist())),
+        SHARE: tf.train.Feature(float_list=tf.train.FloatList(value=[share])),
+    }
+    example: Any = tf.train.Example(features=tf.train.Features(feature=feature))
+    data: bytes = example.SerializeToString(deterministic=True)
+    return data
+
+
+def read_tiles(paths: Sequence[Path], options: Preprocessing, channels: int) -> Any:
+    """Returns a `tf.data.Dataset` of stored tiles, as a dict of tensors."""
+    import tensorflow as tf
+
+    spec = {
+        IMAGE: tf.io.FixedLenFeature([], tf.string),
+        TARGET: tf.io.FixedLenFeature([], tf.string),
+        HISTOGRAM: tf.io.FixedLenFeature([LEVELS], tf.int64),
+        SHARE: tf.io.FixedLenFeature([], tf.float32),
+    }
+    side = options.tile
+
+    def parse(record: Any) -> dict[str, Any]:
+        tile = tf.io.parse_single_example(record, spec)
+        pixels = tf.io.decode_raw(tile[IMAGE], tf.uint8)
+        target = tf.io.decode_raw(tile[TARGET], tf.uint8)
+        return tile | {
+            IMAGE: tf.reshape(pixels, [side, side, channels]),
+            TARGET: tf.reshape(target, [side, side]),
+        }
+
+    return tf.data.TFRecordDataset([str(p) for p in paths]).map(parse)
+
+
+def target_tensor(target: Any) -> Any:
+    """Returns float32 `[..., 2]` (foreground, border) from a target byte `[...]`."""
+    import tensorflow as tf
+
+    planes = [tf.bitwise.bitwise_and(target, np.uint8(bit)) > 0 for bit in (FOREGROUND, BORDER)]
+    return tf.cast(tf.stack(planes, -1), tf.float32)
+
+
+def training_batches(
+    tiles: Mapping[str, Sequence[Path]],
+    graph: Any,
+    options: Preprocessing,
+    training: Training,
+    channels: int,
+) -> Any:
+    """Returns endless batches `(float32 [B, S, S, C], float32 [B, S, S, 2])` of random crops.
+
+    Slices are drawn with probability proportional to n^(1 - oversample), n being a slice's
+    number of images' worth of tiles. Everything random follows from `training.seed`.
+
+    Args:
+        tiles: TFRecords by slice.
+        graph: The layer of the transform graph.
+        options: How the tiles were cut.
+        training: Batch size, crop, oversampling, augmentation, seed.
+        channels: Of the tiles.
+    """
+    import tensorflow as tf
+
+    parts, weights = [], []
+    for number, paths in enumerate(tiles.values()):
+        seed = training.seed + number
+        part = read_tiles(paths, options, channels).cache()
+        weights.append(float(sum(t[SHARE] for t in part.as_numpy_iterator())))
+        part = part.shuffle(_SHUFFLE, seed=seed, reshuffle_each_iteration=True).repeat()
+        chance = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=False)
+        part = tf.data.Dataset.zip(part, chance).filter(
+            lambda tile, r: tf.cast(r, tf.float32) / 2.0**32 < tile[SHARE]
+        )
+        parts.append(part.map(lambda tile, _: tile))
+    shares = np.asarray(weights) ** (1 - training.oversample)
+    drawn = tf.data.Dataset.sample_from_datasets(
+        parts, weights=(shares / shares.sum()).tolist(), seed=training.seed
+    )
+    seeds = tf.data.Dataset.random(seed=training.seed, rerandomize_each_iteration=False).batch(2)
+
+    def prepare(tile: dict[str, Any], seed: Any) -> tuple[Any, Any]:
+        seed = tf.cast(seed, tf.int64)
+        pixels, target = _crop(tile[IMAGE], tile[TARGET], training.crop, seed)
+        x = normalise(graph, pixels, tile[HISTOGRAM])
+        x = tf.ensure_shape(x, [training.crop, training.crop, channels])
+        y = tf.ensure_shape(target_tensor(target), [training.crop, training.crop, len(PLANES)])
+        return augment(x, y, training.augmentation, seed)
+
+    return (
+        tf.data.Dataset.zip(drawn, seeds)
+        .map(prepare, num_parallel_calls=2, deterministic=True)
+        .batch(training.batch_size, drop_remainder=True)
+        .prefetch(2)
+    )
+
+
+def validation_batches(
+    tiles: Mapping[str, Sequence[Path]],
+    graph: Any,
+    options: Preprocessing,
+    batch_size: int,
+    channels: int,
+) -> Any:
+    """Returns the tiles of a split once, whole, in order; shapes as `training_batches`."""
+    import tensorflow as tf
+
+    paths = [path for part in tiles.values() for path in part]
+
+    def prepare(tile: dict[str, Any]) -> tuple[Any, Any]:
+        x = normalise(graph, tile[IMAGE], tile[HISTOGRAM])
+        x = tf.ensure_shape(x, [options.tile, options.tile, channels])
+        return x, target_tensor(tile[TARGET])
+
+    return read_tiles(paths, options, channels).map(prepare).batch(batch_size).prefetch(1)
+
+
+def _crop(pixels: Any, target: Any, side: int, seed: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    room = tf.shape(target)[0] - side + 1
+    corner = tf.random.stateless_uniform([2], seed, 0, room, tf.int32)
+    y, x = corner[0], corner[1]
+    return pixels[y : y + side, x : x + side], target[y : y + side, x : x + side]
