@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from lineage.data_version import of_folder
 from model.examples import Example
-from model.preprocessing import to_grey
 from segtrail.artifacts import SPLITS, Examples
 from segtrail.errors import DataError, MissingArtifactError
 from segtrail.files import atomic_folder, sha256_bytes, write_json
+from segtrail.grey import to_grey
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_params, load_recipe
 from segtrail.progress import say, track
@@ -63,9 +63,7 @@ def read_splits(folder: Path, dataset: str) -> list[dict[str, str]]:
         return sorted(csv.DictReader(f), key=lambda row: row["image"])
 
 
-def _write(
-    rows: list[dict[str, str]], folder: Path, dataset: Dataset, examples: Examples
-) -> None:
+def _write(rows: list[dict[str, str]], folder: Path, dataset: Dataset, examples: Examples) -> None:
     import pandas as pd
     import tensorflow as tf
 

@@ -19,14 +19,14 @@ from model.preprocessing import (
     LEVELS,
     grey_level_histogram,
     make_preprocessing_fn,
-    to_grey,
 )
 from model.targets import target_planes
+from model.tile_records import serialize_tile
 from model.tiles import cut
-from model.training_data import serialize_tile
 from segtrail.artifacts import TRAIN, VALIDATION, Examples, TransformGraph, ValidationResult
 from segtrail.errors import ConfigError, StageError
 from segtrail.files import atomic_folder, read_json, write_json
+from segtrail.grey import to_grey
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_recipe
 from segtrail.progress import say

@@ -1,0 +1,1 @@
+"""Provenance, the promotion ledger, and the audit that proves them."""

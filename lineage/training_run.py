@@ -81,7 +81,11 @@ class TrainingRunRecord:
         dataset = MetaDataset(source, name=data.dataset, digest=data.dvc_md5)
         self._client.log_inputs(
             self.run_id,
-            [DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])],
+            [
+                DatasetInput(
+                    dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")]
+                )
+            ],
         )
 
     def _close_orphans(self) -> None:

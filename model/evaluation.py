@@ -89,5 +89,3 @@ def values(per_image: Any, metric: str) -> npt.NDArray[np.float64]:
         error = (per_image["count_predicted"] - per_image["count_true"]).abs()
         return np.asarray(error, np.float64)
     return np.asarray(per_image[MEANS[metric]], np.float64)
-
-

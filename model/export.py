@@ -48,9 +48,7 @@ def export(
             self.weights = [variable.value for variable in network.variables]
 
         def planes(self, grey: Any) -> Any:
-            return probabilities(
-                grey, self.graph, lambda x: network(x, training=False), multiple
-            )
+            return probabilities(grey, self.graph, lambda x: network(x, training=False), multiple)
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
         def serve(self, image_bytes: Any) -> dict[str, Any]:

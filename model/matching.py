@@ -26,8 +26,8 @@ def score_image(
 ) -> ImageScores:
     """Scores a predicted mask and predicted objects.
 
-    IoU = |A ∩ B| / |A ∪ B| and Dice = 2|A ∩ B| / (|A| + |B|) of the foreground; both are 1 when
-    neither has any. AP at one IoU threshold in the sense of the 2018 Data Science Bowl:
+    IoU = |A and B| / |A or B| and Dice = 2|A and B| / (|A| + |B|) of the foreground; both are 1
+    when neither has any. AP at one IoU threshold in the sense of the 2018 Data Science Bowl:
     TP / (TP + FP + FN), an object being found when a predicted one overlaps it by more than
     `threshold` (at 0.5 and above such a match is unique); 1 when there are none of both.
 

@@ -19,24 +19,8 @@ from segtrail.recipe import Preprocessing
 IMAGE, HISTOGRAM, OUTPUT = "image", "histogram", "normalised"
 LEVELS = 256
 CHANNELS = {"grey": 1}
-# BT.601 luma in 15-bit fixed point: what OpenCV's cvtColor computes, to the last bit.
-LUMA = (9798, 19235, 3735)
-LUMA_ROUND, LUMA_SHIFT = 1 << 14, 15
 STD_FLOOR = 0.1  # of the data set's standard deviation: an empty image stays quiet
 CLIP = 8.0
-
-
-def to_grey(image: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-    """Returns a decoded image as grey levels, uint8 `[H, W]`; the serving graph does the same.
-
-    Of 16 bits the upper eight are kept; alpha is left out.
-    """
-    pixels = (image >> 8 if image.dtype == np.uint16 else image).astype(np.uint8)  # type: ignore[operator]
-    if pixels.ndim == 2:
-        return pixels
-    rgb = pixels[..., :3].astype(np.int32)
-    luma = rgb @ np.array(LUMA, np.int32) + LUMA_ROUND
-    return (luma >> LUMA_SHIFT).astype(np.uint8)
 
 
 def grey_level_histogram(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from model.objects_graph import label_objects
-from model.preprocessing import LEVELS, LUMA, LUMA_ROUND, LUMA_SHIFT, normalise
+from model.preprocessing import LEVELS, normalise
+from segtrail.grey import LUMA, LUMA_ROUND, LUMA_SHIFT
 from segtrail.recipe import Objects
 
 _PNG_MAGIC = b"\x89PNG"
 
 
 def decode_grey(data: Any) -> Any:
-    """Returns uint8 `[H, W, 1]` of an encoded image: what `model.preprocessing.to_grey` gives.
+    """Returns uint8 `[H, W, 1]` of an encoded image: what `segtrail.grey.to_grey` gives.
 
     Args:
         data: string `[]`: PNG (8 or 16 bit), JPEG or BMP; grey, RGB, either with alpha.

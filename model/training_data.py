@@ -1,4 +1,4 @@
-"""Training tiles: how they are stored, and the `tf.data` pipeline that reads them."""
+"""The `tf.data` pipelines of training and validation."""
 
 from __future__ import annotations
 
@@ -7,71 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from model.augmentation import augment
-from model.preprocessing import HISTOGRAM, IMAGE, LEVELS, normalise
+from model.preprocessing import HISTOGRAM, IMAGE, normalise
 from model.targets import BORDER, FOREGROUND, PLANES
+from model.tile_records import SHARE, TARGET, read_tiles
 from segtrail.recipe import Preprocessing, Training
 
-TARGET, SHARE = "target", "share"
-_FULL_TILES = 4  # an image with more tiles than this is not seen more often than with this many
 _SHUFFLE = 512
-
-
-def serialize_tile(
-    image: npt.NDArray[np.uint8],
-    target: npt.NDArray[np.uint8],
-    histogram: npt.NDArray[np.int64],
-    tiles_of_image: int,
-) -> bytes:
-    """Returns a tile as the bytes of a `tf.train.Example`.
-
-    Args:
-        image: uint8 `[T, T, C]`.
-        target: uint8 `[T, T]`, see `model.targets`.
-        histogram: int64 `[256]`, of the whole image that the tile is from.
-        tiles_of_image: How many tiles that image has: the more, the less often each is seen.
-    """
-    import tensorflow as tf
-
-    def of_bytes(value: bytes) -> Any:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    share = min(1.0, _FULL_TILES / tiles_of_image)
-    feature = {
-        IMAGE: of_bytes(image.tobytes()),
-        TARGET: of_bytes(target.tobytes()),
-        HISTOGRAM: tf.train.Feature(int64_list=tf.train.Int64List(value=histogram.tolist())),
-        SHARE: tf.train.Feature(float_list=tf.train.FloatList(value=[share])),
-    }
-    example: Any = tf.train.Example(features=tf.train.Features(feature=feature))
-    data: bytes = example.SerializeToString(deterministic=True)
-    return data
-
-
-def read_tiles(paths: Sequence[Path], options: Preprocessing, channels: int) -> Any:
-    """Returns a `tf.data.Dataset` of stored tiles, as a dict of tensors."""
-    import tensorflow as tf
-
-    spec = {
-        IMAGE: tf.io.FixedLenFeature([], tf.string),
-        TARGET: tf.io.FixedLenFeature([], tf.string),
-        HISTOGRAM: tf.io.FixedLenFeature([LEVELS], tf.int64),
-        SHARE: tf.io.FixedLenFeature([], tf.float32),
-    }
-    side = options.tile
-
-    def parse(record: Any) -> dict[str, Any]:
-        tile = tf.io.parse_single_example(record, spec)
-        pixels = tf.io.decode_raw(tile[IMAGE], tf.uint8)
-        target = tf.io.decode_raw(tile[TARGET], tf.uint8)
-        return tile | {
-            IMAGE: tf.reshape(pixels, [side, side, channels]),
-            TARGET: tf.reshape(target, [side, side]),
-        }
-
-    return tf.data.TFRecordDataset([str(p) for p in paths]).map(parse)
 
 
 def target_tensor(target: Any) -> Any:

@@ -29,9 +29,7 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def tree_digests(
-    root: Path, skip: Callable[[str], bool] | None = None
-) -> dict[str, str]:
+def tree_digests(root: Path, skip: Callable[[str], bool] | None = None) -> dict[str, str]:
     """Returns `{relative posix path: hex SHA-256}` of all files below `root`, sorted by path.
 
     Args:

@@ -62,6 +62,7 @@ def is_repository(root: Path) -> bool:
 
 def identity(root: Path) -> str:
     """Returns `Name <email>` of who commits here, or the fallback."""
+
     def get(key: str, fallback: str) -> str:
         try:
             return run(root, "config", key)

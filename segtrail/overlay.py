@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,7 +59,10 @@ def _outline(labels: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
 
 
 def sheet(
-    pictures: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str], side: int = 320, columns: int = 4
+    pictures: Sequence[npt.NDArray[Any]],
+    titles: Sequence[str],
+    side: int = 320,
+    columns: int = 4,
 ) -> npt.NDArray[np.uint8]:
     """Returns pictures in a grid, each fitted into `side` pixels under its title."""
     cells = []

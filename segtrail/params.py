@@ -89,7 +89,7 @@ def _fields_at(location: list[Any], raw: Any) -> list[str]:
         elif part in node.get("properties", {}):
             node = node["properties"][part]
         else:
-            extra = node.get("additionalProperties") or next(
+            extra: Any = node.get("additionalProperties") or next(
                 iter(node.get("patternProperties", {}).values()), {}
             )
             node = extra if isinstance(extra, dict) else {}

@@ -205,7 +205,11 @@ class Params(_Strict):
                     f"datasets: ({', '.join(sorted(self.datasets))})"
                 )
             known = {ALL, *self.datasets[recipe.dataset].slices.values()}
-            for rule in (*recipe.gate.absolute, *recipe.gate.relative):
+            rules: list[AbsoluteRule | RelativeRule] = [
+                *recipe.gate.absolute,
+                *recipe.gate.relative,
+            ]
+            for rule in rules:
                 if rule.slice not in known:
                     raise ValueError(
                         f"recipes.{name}.gate names the slice {rule.slice!r}; the dataset "

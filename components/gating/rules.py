@@ -107,13 +107,9 @@ def _relative(rule: RelativeRule, gate: Gate, candidate: Any, champion: Any) -> 
     )
 
 
-def _too_few(
-    text: str, rule: AbsoluteRule | RelativeRule, threshold: float, n: int
-) -> RuleVerdict:
+def _too_few(text: str, rule: AbsoluteRule | RelativeRule, threshold: float, n: int) -> RuleVerdict:
     says = f"only {n} test images{_on(rule.slice)}; the rule asks for at least {rule.min_images}."
-    return RuleVerdict(
-        text, rule.metric, rule.slice, None, threshold, None, n, INSUFFICIENT, says
-    )
+    return RuleVerdict(text, rule.metric, rule.slice, None, threshold, None, n, INSUFFICIENT, says)
 
 
 def _on(name: str) -> str:

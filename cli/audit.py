@@ -1,0 +1,69 @@
+"""`segtrail audit`."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import TargetOption
+
+if TYPE_CHECKING:
+    from lineage.link import Link
+
+MARKS = {"held": "ok", "broken": "BROKEN", "not checked": "not checked", "warning": "warning"}
+CONCLUSIONS = {0: "every link holds", 5: "the chain is BROKEN", 6: "nothing broken was found"}
+
+
+def audit(
+    recipe: Annotated[str, typer.Argument(help="A recipe of params.yaml.")],
+    version: Annotated[
+        int | None, typer.Option("--version", help="Which version; default: the champion.")
+    ] = None,
+    target: TargetOption = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not re-hash the data's bytes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the chain from what serves back to the data.
+
+    Link by link, and read-only. Exit code 0: every link holds; 5: a link is broken; 6: some
+    could not be checked.
+
+    \b
+    Examples:
+      segtrail audit nuclei
+      segtrail audit nuclei --version 2 --json
+      segtrail audit nuclei --target gpu-1:8500
+    """
+    from lineage.audit import audit as run
+    from lineage.link import exit_code
+    from segtrail.params import load_recipe
+    from segtrail.workspace import Workspace
+
+    workspace = Workspace.find()
+    load_recipe(workspace, recipe)
+    links = run(workspace, recipe, version=version, target=target, quick=quick)
+    code = exit_code(links)
+    if as_json:
+        rows = [{"name": link.name, "state": link.state, "says": link.says} for link in links]
+        print(json.dumps({"recipe": recipe, "exit_code": code, "links": rows}, indent=2))
+    else:
+        _print(links, code)
+    raise typer.Exit(code)
+
+
+def _print(links: Sequence[Link], code: int) -> None:
+    width = max(len(link.name) for link in links)
+    for link in links:
+        head = f"{link.name:>{width}}  {MARKS[link.state]:<11}  "
+        first, *rest = link.says.splitlines() or [""]
+        print(head + first)
+        if rest:
+            print(textwrap.indent("\n".join(rest), " " * len(head)))
+    held = sum(link.state == "held" for link in links)
+    print(f"\n{held} of {len(links)} links held: {CONCLUSIONS[code]}")

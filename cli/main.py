@@ -1,0 +1,88 @@
+"""The `segtrail` command. Importing it imports nothing heavy: commands import what they need."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from cli import audit, demo, ingest, pipeline, predict, promotion, serve, stages, status
+from segtrail import __version__, telemetry
+from segtrail.errors import EXIT_ERROR, EXIT_INSUFFICIENT, EXIT_REJECTED, SegtrailError
+
+EXIT_INTERRUPTED = 130
+DEBUG_VARIABLE = "SEGTRAIL_DEBUG"
+
+app = typer.Typer(
+    name="segtrail",
+    help="""Retrain, gate, promote, serve and audit segmentation models.
+
+    \b
+    A first look, all of it on made-up images (a few minutes):
+      segtrail demo
+    Your own data (a Kaggle DSB 2018 archive or folder):
+      segtrail ingest stage1_train.zip --dataset dsb2018 --licence CC0-1.0
+      segtrail retrain --recipe nuclei
+      segtrail serve &
+      segtrail predict cells.png --recipe nuclei
+      segtrail audit nuclei
+    """,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for _command in (
+    demo.demo, ingest.ingest, pipeline.retrain, serve.serve, predict.predict, status.status,
+    audit.audit, pipeline.deploy,
+):  # fmt: skip
+    app.command()(_command)
+for _command in stages.COMMANDS:
+    app.command()(_command)
+app.command()(promotion.promote)
+app.command()(promotion.rollback)
+app.command(hidden=True)(promotion.reject)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    if version:
+        typer.echo(f"segtrail {__version__}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console entry: runs the command and exits with its code."""
+    telemetry.switch_off()
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        code = app(arguments, prog_name="segtrail", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except SegtrailError as e:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        sys.stdout.flush()
+        expected = e.exit_code in (EXIT_REJECTED, EXIT_INSUFFICIENT)
+        print(e if expected else f"error: {e}", file=sys.stderr, flush=True)
+        return e.exit_code
+    except typer.TyperException as e:
+        e.show()  # type: ignore[attr-defined]
+        return e.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has left; nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""`segtrail retrain` and `segtrail deploy`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import AllowDirtyOption, ByOption, RecipeOption
+from segtrail.workspace import Workspace
+
+
+def retrain(
+    recipe: RecipeOption, allow_dirty: AllowDirtyOption = False, by: ByOption = None
+) -> None:
+    """Run what changed of the pipeline, then gate and promote.
+
+    A crash loses nothing that finished: run it again. Exit code 0: the model serves; 3: the
+    gate said fail; 4: the gate said insufficient evidence.
+
+    \b
+    Examples:
+      segtrail retrain --recipe demo
+      segtrail retrain --recipe nuclei --by "Ada"
+    """
+    from flows import terminal
+    from segtrail.params import load_recipe
+
+    workspace = Workspace.find()
+    load_recipe(workspace, recipe)
+    if terminal.already_done(workspace, recipe):
+        return
+    options = ["--recipe", recipe, *(["--allow-dirty"] if allow_dirty else [])]
+    code = terminal.retrain(workspace, [*options, *(["--by", by] if by else [])])
+    raise typer.Exit(code)
+
+
+def deploy(
+    recipe: RecipeOption,
+    cron: Annotated[
+        str | None,
+        typer.Option("--cron", help='When, such as "0 3 * * 1"; default: the recipe\'s schedule.'),
+    ] = None,
+    work_pool: Annotated[
+        str, typer.Option("--work-pool", help="A Prefect process pool; made if absent.")
+    ] = "segtrail",
+) -> None:
+    """Retrain on a schedule, by a Prefect worker.
+
+    The worker runs in a clone and on a branch of its own. Needs a Prefect server, named by
+    PREFECT_API_URL.
+
+    \b
+    Example:
+      prefect server start --background
+      export PREFECT_API_URL=http://127.0.0.1:4200/api
+      segtrail deploy --recipe nuclei --cron "0 3 * * 1"
+      prefect worker start --pool segtrail
+    """
+    from flows.deploy import deploy as run
+
+    from segtrail.params import load_recipe
+
+    workspace = Workspace.find()
+    schedule = cron or load_recipe(workspace, recipe).schedule
+    run(workspace, recipe, schedule, work_pool)

@@ -1,0 +1,140 @@
+"""The steps of the pipeline, one command each. DVC runs the first five (see dvc.yaml)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from cli.options import RecipeOption
+from segtrail.errors import InsufficientEvidenceError, RejectedError, StageError
+from segtrail.workspace import Workspace
+
+
+def examples(recipe: RecipeOption) -> None:
+    """Make TFRecords and their manifest from a dataset.
+
+    \b
+    Example:
+      segtrail examples --recipe demo
+    """
+    from components.examples import make_examples
+
+    make_examples(Workspace.find(), recipe)
+
+
+def validate(recipe: RecipeOption) -> None:
+    """Check the examples with Great Expectations.
+
+    Writes result.json and Data Docs.
+
+    Exits 0 also when expectations fail: what was found is the result, which `transform` and
+    `retrain` refuse.
+
+    \b
+    Example:
+      segtrail validate --recipe demo
+    """
+    from components.validate import validate_examples
+
+    validate_examples(Workspace.find(), recipe)
+
+
+def transform(
+    recipe: RecipeOption,
+    runner: Annotated[
+        str, typer.Option("--runner", envvar="SEGTRAIL_RUNNER", help="A Beam runner.")
+    ] = "FnApiRunner",
+    runner_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--runner-option",
+            metavar="KEY=VALUE",
+            envvar="SEGTRAIL_RUNNER_OPTIONS",
+            help="A Beam pipeline option; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Learn the transform graph with TF Transform on Beam.
+
+    \b
+    Examples:
+      segtrail transform --recipe demo
+      segtrail transform --recipe nuclei --runner FlinkRunner \\
+          --runner-option flink_master=flink:8081
+    """
+    from components.transform import transform as run
+
+    options = tuple(runner_option or ())
+    for option in options:
+        if "=" not in option:
+            raise typer.BadParameter(f"expected KEY=VALUE, got {option!r}")
+    run(Workspace.find(), recipe, runner=runner, runner_options=options)
+
+
+def train(recipe: RecipeOption) -> None:
+    """Train the network and export the SavedModel.
+
+    \b
+    Example:
+      segtrail train --recipe demo
+    """
+    from components.train import train as run
+
+    run(Workspace.find(), recipe)
+
+
+def evaluate(recipe: RecipeOption) -> None:
+    """Measure the SavedModel on the test images.
+
+    \b
+    Example:
+      segtrail evaluate --recipe demo
+    """
+    from components.evaluate import evaluate as run
+
+    run(Workspace.find(), recipe)
+
+
+def gate(recipe: RecipeOption) -> None:
+    """Judge the candidate, by rules and against the champion.
+
+    Exit code 0: pass, 3: fail, 4: insufficient evidence.
+
+    \b
+    Example:
+      segtrail gate --recipe demo
+    """
+    from components.gate import judge
+
+    verdict = judge(Workspace.find(), recipe)
+    if verdict["verdict"] != "pass":
+        says = [rule["says"] for rule in verdict["rules"] if rule["verdict"] != "pass"]
+        kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
+        raise kind(f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
+
+
+def infra_validate(recipe: RecipeOption) -> None:
+    """Boot a server with the candidate and ask it.
+
+    \b
+    Example:
+      segtrail infra-validate --recipe demo
+    """
+    from components.infra_validate import infra_validate as run
+
+    result = run(Workspace.find(), recipe)
+    if not result["passed"]:
+        raise StageError(f"{recipe}: the candidate does not serve: {result['says']}")
+
+
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    examples,
+    validate,
+    transform,
+    train,
+    evaluate,
+    gate,
+    infra_validate,
+)

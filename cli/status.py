@@ -1,0 +1,116 @@
+"""`segtrail status`."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from segtrail.workspace import Workspace
+
+ASK_S = 1.0
+
+
+def status() -> None:
+    """Show datasets, results, champions and servers.
+
+    Reads only; checks params.yaml on the way.
+
+    \b
+    Example:
+      segtrail status
+    """
+    from segtrail.params import load_params
+
+    workspace = Workspace.find()
+    params = load_params(workspace.params)
+    print(f"{workspace.params}: {len(params.datasets)} datasets, {len(params.recipes)} recipes, ok")
+    print(f"data version (data.dvc): {_data_version(workspace)}\n")
+    print_table(
+        ("dataset", "images", "train", "validation", "test", "deliveries"),
+        [_dataset(workspace.dataset(name), name) for name in sorted(params.datasets)],
+    )
+    print()
+    print_table(
+        ("recipe", "examples", "trained", "test", "gate", "infra", "champion", "server"),
+        [_recipe(workspace, name, params.recipes[name].serving.target)
+         for name in sorted(params.recipes)],
+    )  # fmt: skip
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints rows in columns as wide as their widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def _data_version(workspace: Workspace) -> str:
+    import yaml
+
+    path = workspace.root / "data.dvc"
+    if not path.exists():
+        return "none yet; start with: segtrail ingest --help"
+    return str(yaml.safe_load(path.read_text())["outs"][0]["md5"])[:12]
+
+
+def _dataset(folder: Path, name: str) -> tuple[str, ...]:
+    splits = Counter(row["split"] for row in _rows(folder / "splits.csv"))
+    counts = [str(splits[split]) for split in ("train", "validation", "test")]
+    deliveries = len(_rows(folder / "deliveries.csv"))
+    return (name, str(splits.total()), *counts, str(deliveries))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+
+def _recipe(workspace: Workspace, name: str, target: str) -> tuple[str, ...]:
+    from segtrail.artifacts import iter_results
+    from serving import config
+
+    results: dict[str, Any] = dict(iter_results(workspace, name))
+    version = config.champion(workspace.models_config, name)
+    return (
+        name,
+        _passed(results.get("validate"), "valid", "NOT VALID"),
+        f"{results['train']['steps']} steps" if "train" in results else "-",
+        _metrics(results.get("evaluate")),
+        str(results["gate"]["verdict"]) if "gate" in results else "-",
+        _passed(results.get("infra-validate"), "serves", "DOES NOT SERVE"),
+        "-" if version is None else f"v{version}",
+        _server(name, target),
+    )
+
+
+def _passed(result: Any, yes: str, no: str) -> str:
+    if result is None:
+        return "-"
+    return yes if result["passed"] else no
+
+
+def _metrics(result: Any) -> str:
+    if result is None:
+        return "-"
+    every = result["slices"]["all"]
+    return f"IoU {every['mean_iou']:.3f} AP50 {every['ap_50']:.3f}"
+
+
+def _server(recipe: str, target: str) -> str:
+    """Returns what a server at `target` says it serves, or that there is none."""
+    from segtrail.errors import ServingError
+    from serving.client import Client
+
+    try:
+        with Client(target, timeout=ASK_S) as client:
+            states = client.status(recipe)
+    except ServingError as e:
+        return f"{target}: model not served" if "not served" in e.message else f"{target}: none"
+    serves = [f"v{version}" for version, state in sorted(states.items()) if state == "AVAILABLE"]
+    return f"{target}: {', '.join(serves) or 'loading'}"

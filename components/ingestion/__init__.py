@@ -1,0 +1,1 @@
+"""What ingestion is made of: reading deliveries, checking, dealing to splits, landing."""

@@ -1,0 +1,79 @@
+"""The deliveries of a dataset: who brought what, one row each."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from segtrail.errors import DataError
+
+DELIVERIES = "deliveries.csv"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One delivery.
+
+    Attributes:
+        delivery: 1, 2, 3 …
+        source: The file or folder name, without where it lay.
+        source_sha256: Of the archive, or the root digest of the folder's files.
+        by: Who delivered it.
+        licence: Under which the images may be used.
+        added: New images.
+        replaced: Images that were there, with other content now.
+        removed: Images taken away; ingestion takes none.
+    """
+
+    delivery: int
+    source: str
+    source_sha256: str
+    by: str
+    licence: str
+    added: int
+    replaced: int
+    removed: int = 0
+
+
+_COLUMNS = [f.name for f in fields(Row)]
+
+
+def read(path: Path) -> list[Row]:
+    """Reads the deliveries, oldest first; none if there is no such file.
+
+    Raises:
+        DataError: Not a list of deliveries.
+    """
+    if not path.exists():
+        return []
+    try:
+        with open(path, newline="", encoding="utf-8") as f:
+            return [
+                Row(
+                    delivery=int(row["delivery"]),
+                    source=row["source"],
+                    source_sha256=row["source_sha256"],
+                    by=row["by"],
+                    licence=row["licence"],
+                    added=int(row["added"]),
+                    replaced=int(row["replaced"]),
+                    removed=int(row["removed"]),
+                )
+                for row in csv.DictReader(f)
+            ]
+    except (KeyError, TypeError, ValueError, csv.Error) as e:
+        raise DataError(
+            f"{path}: expected the columns {', '.join(_COLUMNS)}: {e!r}",
+            "restore it: dvc checkout data.dvc",
+        ) from None
+
+
+def to_csv(rows: list[Row]) -> str:
+    """Returns the deliveries as CSV."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return out.getvalue()

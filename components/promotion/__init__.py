@@ -1,0 +1,1 @@
+"""What `components.promote` is made of."""

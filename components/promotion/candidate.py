@@ -1,0 +1,129 @@
+"""Whether a candidate may be promoted, and the plan to do it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components import registry
+from components.promotion.plan import Plan
+from lineage import dvc_files, golden, ledger, provenance
+from lineage.gather import gather
+from segtrail import git, saved_model
+from segtrail.artifacts import (
+    Evaluation,
+    InfraValidation,
+    Model,
+    TrainingRun,
+    ValidationResult,
+    Verdict,
+)
+from segtrail.errors import InsufficientEvidenceError, RejectedError, StageError
+from segtrail.files import read_json, sha256_bytes, sha256_file
+from segtrail.workspace import Workspace
+
+
+def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) -> None:
+    """Refuses a candidate that has not earned promotion, or could not be proved later.
+
+    Raises:
+        RejectedError: The gate said `fail`.
+        InsufficientEvidenceError: The gate said so.
+        StageError: Infra validation failed; a result is about another model; code is not
+            committed; `dvc.lock` in the commit does not record the candidate.
+    """
+    verdict = read_json(Verdict.of(workspace, name).require().path)
+    infra = read_json(InfraValidation.of(workspace, name).require().result)
+    for result, stage in ((verdict, "gate"), (infra, "infra-validate")):
+        if result["model_digest"] != digest:
+            raise StageError(
+                f"{stage} is about the model {result['model_digest'][:12]}; "
+                f"the candidate is {digest[:12]}",
+                f"segtrail {stage} --recipe {name}",
+            )
+    if verdict["verdict"] != "pass":
+        kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
+        raise kind(f"{name}: the gate's verdict is {verdict['verdict']!r}, not 'pass'")
+    if infra["passed"] is not True:
+        raise StageError(f"{name}: infra validation did not pass: {infra.get('says', '')}")
+    dirty = git.dirty_paths(workspace.root)
+    if dirty and not allow_dirty:
+        more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
+        raise StageError(
+            f"not committed: {', '.join(dirty[:5])}{more}; the commit that the provenance "
+            "names would not hold the code that made the model",
+            "commit them, or promote with --allow-dirty, which the provenance will say",
+        )
+    _check_recorded(workspace, name)
+
+
+def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Plan:
+    """Registers the candidate in MLflow and returns the plan to promote it.
+
+    Raises:
+        LineageError: A fact that the provenance needs is missing or contradicts another.
+        StageError: MLflow refused, or gave a version number that another model has.
+    """
+    facts = gather(workspace, name)
+    content = provenance.encode(provenance.build(facts))
+    source = Model.of(workspace, name).root
+    run = read_json(TrainingRun.of(workspace, name).run)
+    version = registry.register(workspace, name, source, run["mlflow_run_id"], digest)
+    entries = ledger.read(workspace.ledger(name))
+    if any(e.version == version and e.model_digest != digest for e in entries):
+        raise StageError(
+            f"MLflow gives {name} the version {version}, which the ledger names as another "
+            f"model: {workspace.mlflow_uri} is not the MLflow of the earlier promotions",
+            "restore it, or set MLFLOW_TRACKING_URI to the one that was used",
+        )
+    current = ledger.champion(entries)
+    return Plan(
+        workspace=workspace,
+        recipe=name,
+        version=version,
+        model_digest=digest,
+        by=by,
+        details={
+            "provenance_sha256": sha256_bytes(content),
+            "git_commit": facts.commit,
+            "uncommitted": list(facts.uncommitted),
+            "previous": current.version if current else None,
+        },
+        source=source,
+        extra={
+            provenance.IN_MODEL: content,
+            **golden.files(Evaluation.of(workspace, name).require().golden),
+        },
+    )
+
+
+def _check_recorded(workspace: Workspace, name: str) -> None:
+    """Refuses what the audit could not find in the commit that is checked out."""
+    root, commit = workspace.root, git.head(workspace.root)
+    lock = dvc_files.lock_at(root, commit, name)
+    hint = "segtrail retrain --recipe " + name + "   (or: git commit dvc.lock)"
+    model = Model.of(workspace, name).root
+    recorded = lock.output(Model.stage, _relative(workspace, model))
+    found = dvc_files.listing_md5(dvc_files.folder_md5s(model, skip=saved_model.PROOF_FOLDER))
+    if recorded != found:
+        raise StageError(
+            f"dvc.lock in commit {commit[:12]} records the model {recorded}; "
+            f"the candidate in {model} is {found}",
+            hint,
+        )
+    cache = dvc_files.cache_folder(root)
+    for path in (
+        ValidationResult.of(workspace, name).require().result,
+        Evaluation.of(workspace, name).require().metrics,
+    ):
+        content = dvc_files.output_at(root, commit, lock, cache, _relative(workspace, path))
+        if sha256_bytes(content) != sha256_file(path):
+            raise StageError(f"{path}: is not what dvc.lock in commit {commit[:12]} records", hint)
+
+
+def _relative(workspace: Workspace, path: Path) -> str:
+    return path.relative_to(workspace.root).as_posix()
+
+
+def digest_of(workspace: Workspace, name: str) -> str:
+    """Returns the digest of the candidate as it lies there now."""
+    return saved_model.digest(Model.of(workspace, name).require().root)

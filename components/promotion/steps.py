@@ -1,0 +1,199 @@
+"""The steps of a promotion, in order. Each may be taken again after a crash.
+
+What serves changes in one step, `serve`, by the replacement of one file. Until then a crash
+loses nothing that served; after it, the recovery goes on to the end.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+
+from components import registry
+from components.promotion.plan import Plan
+from lineage import golden, ledger
+from segtrail import git
+from segtrail.errors import LineageError, ServingError, StageError
+from segtrail.params import load_recipe
+from serving import config, store
+
+CONFIRM_WITHIN_S = 120.0
+_INCOMING = ".incoming-"  # what `store.sweep` removes
+
+
+def intend(plan: Plan) -> str:
+    """Writes the intent in the ledger."""
+    ledger.append(
+        plan.ledger,
+        ledger.INTENT,
+        version=plan.version,
+        model_digest=plan.model_digest,
+        by=plan.by,
+        details=dict(plan.details),
+    )
+    return f"ledger: intent to serve v{plan.version}"
+
+
+def place(plan: Plan) -> str:
+    """Copies the SavedModel and its proof into the store."""
+    if plan.source is not None:
+        store.place(plan.source, plan.workspace.models, plan.recipe, plan.version, plan.extra)
+    if not plan.is_stored():
+        raise LineageError(
+            f"{plan.folder}: is not the model {plan.model_digest[:12]} with its provenance",
+            f"segtrail audit {plan.recipe}",
+        )
+    return f"stored in {plan.folder}"
+
+
+def load_test(plan: Plan) -> str:
+    """Starts a throw-away server from the store and asks it the golden images."""
+    from serving.launch import running_server
+
+    scratch = plan.workspace.scratch / "load-test" / plan.recipe
+    only = scratch / "models.config"
+    config.set_champion(only, plan.recipe, plan.folder.parent, plan.version)
+    goldens = golden.read(plan.folder / golden.FOLDER)
+    with running_server(
+        plan.recipe, log=scratch / "server.log", config=only, version=plan.version
+    ) as server:
+        answered = golden.ask(server.target, plan.recipe, None, goldens)
+        plan.notes["load_test"] = f"{answered} ({server.description})"
+    return f"load test: {plan.notes['load_test']}"
+
+
+def serve(plan: Plan) -> str:
+    """Replaces the serving configuration: the commit point."""
+    config.set_champion(plan.workspace.models_config, plan.recipe, plan.folder.parent, plan.version)
+    return f"serving configuration names v{plan.version}"
+
+
+def confirm(plan: Plan) -> str:
+    """Waits until the live server serves the version, if a server answers at all."""
+    from serving.client import Client
+
+    target = load_recipe(plan.workspace, plan.recipe).serving.target
+    with Client(target) as client:
+        if not _is_listening(target):
+            plan.notes["confirmed"] = f"nothing is listening at {target}; the load test stands"
+        else:
+            client.wait_until_available(plan.recipe, plan.version, CONFIRM_WITHIN_S)
+            plan.notes["confirmed"] = f"{target} serves v{plan.version}"
+    return plan.notes["confirmed"]
+
+
+def point_alias(plan: Plan) -> str:
+    """Points MLflow's alias at the version."""
+    registry.set_champion(plan.workspace, plan.recipe, plan.version)
+    return f"MLflow alias champion names v{plan.version}"
+
+
+def finish(plan: Plan) -> str:
+    """Writes `done` in the ledger."""
+    ledger.append(
+        plan.ledger,
+        ledger.DONE,
+        version=plan.version,
+        model_digest=plan.model_digest,
+        by=plan.by,
+        details={**plan.details, **plan.notes},
+    )
+    return "ledger: done"
+
+
+def commit(plan: Plan) -> str:
+    """Commits the ledger alone."""
+    made = commit_ledger(plan, f"Promote {plan.recipe} v{plan.version}")
+    return f"git: ledger committed in {made[:12]}"
+
+
+def tag(plan: Plan) -> str:
+    """Tags the commit that holds the ledger's `done`."""
+    root = plan.workspace.root
+    if git.tag_target(root, plan.tag) is None:
+        path = plan.ledger.relative_to(root).as_posix()
+        holds = git.run(root, "log", "-1", "--format=%H", "--", path)
+        message = f"{plan.recipe} v{plan.version}: model {plan.model_digest}"
+        git.tag(root, plan.tag, holds, message)
+    return f"git: tag {plan.tag}"
+
+
+Step = Callable[[Plan], str]
+STEPS: Sequence[Step] = (
+    intend, place, load_test, serve, confirm, point_alias, finish, commit, tag,
+)  # fmt: skip
+
+
+def walk(plan: Plan, steps: Sequence[Step]) -> list[str]:
+    """Takes the steps; returns what each did.
+
+    Raises:
+        StageError: The candidate failed its load test, or the live server did not take it.
+            What served before serves on, and the ledger says `failed`.
+    """
+    lines = []
+    for step in steps:
+        try:
+            lines.append(step(plan))
+        except (ServingError, LineageError) as e:
+            if step not in (load_test, confirm):
+                raise
+            close(plan, ledger.FAILED, f"{step.__name__}: {e.message}")
+            before = f"v{plan.previous} serves on" if plan.previous else "nothing serves"
+            raise StageError(
+                f"{plan.recipe} v{plan.version} is not promoted: {e.message}; {before}", e.hint
+            ) from e
+    return lines
+
+
+def close(plan: Plan, event: str, why: str) -> str:
+    """Undoes a promotion that will not be finished, and says so in the ledger."""
+    if config.champion(plan.workspace.models_config, plan.recipe) == plan.version:
+        restore(plan)
+    if registry.champion(plan.workspace, plan.recipe) == plan.version:
+        registry.set_champion(plan.workspace, plan.recipe, plan.previous)
+    if not plan.served_before():
+        _remove(plan)
+    ledger.append(
+        plan.ledger,
+        event,
+        version=plan.version,
+        model_digest=plan.model_digest,
+        by=plan.by,
+        details={"why": why},
+    )
+    commit_ledger(plan, f"{event.capitalize()}: {plan.recipe} v{plan.version}")
+    return f"{plan.recipe}: v{plan.version} {event}: {why}"
+
+
+def restore(plan: Plan) -> None:
+    """Makes the configuration name the version that served before, or none."""
+    path = plan.workspace.models_config
+    if plan.previous is None:
+        config.withdraw(path, plan.recipe)
+    else:
+        config.set_champion(path, plan.recipe, plan.folder.parent, plan.previous)
+
+
+def commit_ledger(plan: Plan, message: str) -> str:
+    """Commits the ledger file when it changed; returns the commit that holds it."""
+    root = plan.workspace.root
+    path = plan.ledger.relative_to(root).as_posix()
+    return git.commit(root, [path], message) or git.head(root)
+
+
+def _remove(plan: Plan) -> None:
+    """Removes a version that never served; cut off half-way, `store.sweep` does the rest."""
+    models = plan.workspace.models
+    if plan.folder.exists():
+        plan.folder.rename(models / f"{_INCOMING}{plan.recipe}-{plan.version}")
+        store.sweep(models)
+
+
+def _is_listening(target: str) -> bool:
+    host, _, port = target.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError:
+        return False
+    return True

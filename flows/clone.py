@@ -1,0 +1,87 @@
+"""A worker's own clone of the workspace: scheduled runs never touch somebody's checkout.
+
+The clone is on the branch `segtrail/<recipe>` and shares DVC's cache with the workspace; model
+store, serving configuration and MLflow stay those of the workspace (`$SEGTRAIL_HOME`).
+
+Also a script: `python -m flows.clone`, in the clone, brings it up to date before a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+from flows.environment import child_environment
+from segtrail import git
+from segtrail.errors import SegtrailError, WorkspaceError
+from segtrail.files import write_text
+from segtrail.workspace import Workspace
+
+
+def folder(workspace: Workspace, recipe: str) -> Path:
+    """Returns where the clone of a recipe's worker lies."""
+    return workspace.scratch / "workers" / recipe
+
+
+def prepare(workspace: Workspace, recipe: str) -> Path:
+    """Makes the clone, or brings it up to date; returns its folder.
+
+    Raises:
+        WorkspaceError: Not a git repository with a commit, or the branches conflict.
+    """
+    from lineage.dvc_files import cache_folder
+
+    clone = folder(workspace, recipe)
+    if not (clone / ".git").exists():
+        clone.parent.mkdir(parents=True, exist_ok=True)
+        git.run(workspace.root, "clone", "--quiet", str(workspace.root), str(clone))
+        git.run(clone, "checkout", "--quiet", "-B", f"segtrail/{recipe}")
+    cache = cache_folder(workspace.root).resolve()
+    if cache.name == "md5" and cache.parent.name == "files":  # DVC adds these two itself
+        cache = cache.parents[1]
+    write_text(clone / ".dvc" / "config.local", f"[cache]\n    dir = {cache}\n")
+    refresh(clone)
+    return clone
+
+
+def refresh(clone: Path) -> None:
+    """Merges what the workspace has committed, and checks out its data.
+
+    Raises:
+        WorkspaceError: The merge conflicts, and was undone; or the data is not in the cache.
+    """
+    git.run(clone, "fetch", "--quiet", "origin", "HEAD")
+    try:
+        git.run(clone, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
+    except WorkspaceError as e:
+        with contextlib.suppress(WorkspaceError):
+            git.run(clone, "merge", "--abort")
+        raise WorkspaceError(
+            f"{clone}: the workspace's commits do not merge into this branch: {e.message}",
+            f"git -C {clone} merge FETCH_HEAD   (and settle the conflict)",
+        ) from None
+    if (clone / "data.dvc").exists():
+        command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "data.dvc"]
+        done = subprocess.run(
+            command, cwd=clone, env=child_environment(clone), capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise WorkspaceError(f"{clone}: dvc checkout data.dvc: {done.stderr.strip()}")
+
+
+def main() -> int:
+    """Refreshes the clone in the working directory."""
+    try:
+        refresh(Path.cwd())
+    except SegtrailError as e:
+        print(f"error: {e}", file=sys.stderr)
+        return e.exit_code
+    print(f"{Path.cwd()}: at {git.head(Path.cwd())[:9]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""One flow at a time in a workspace."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+
+from segtrail.workspace import Workspace
+
+POLL_S = 0.5
+
+
+@contextlib.contextmanager
+def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]:
+    """Waits until no other flow runs in the workspace; yields the lock's file descriptor.
+
+    Two DVC commands in one workspace fail as "busy". A Prefect concurrency limit would not
+    keep them apart: a run without a standing server has a server of its own, which knows
+    nothing of the other's limits. The kernel's file lock needs no server and is given back
+    when its holders die; children that hold the descriptor are waited for.
+    """
+    path = workspace.scratch / "flow.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        told = False
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not told:
+                    holder = os.pread(fd, 200, 0).decode(errors="replace").strip()
+                    say(f"waiting for another flow in this workspace ({holder or 'starting'})")
+                    told = True
+                time.sleep(POLL_S)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"pid {os.getpid()}\n".encode(), 0)
+        yield fd
+    finally:
+        os.close(fd)

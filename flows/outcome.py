@@ -1,0 +1,60 @@
+"""What a run came to: read from artifacts, the ledger and the serving configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows.stages import Plan
+from lineage import ledger
+from segtrail import git, saved_model
+from segtrail.artifacts import Model, Verdict
+from segtrail.files import read_json
+from segtrail.workspace import Workspace
+from serving import config
+
+
+def champion(workspace: Workspace, recipe: str) -> int | None:
+    """Returns the version that serves, or None."""
+    return config.champion(workspace.models_config, recipe)
+
+
+def served_version_of_candidate(workspace: Workspace, recipe: str) -> int | None:
+    """Returns the champion's version if the candidate is that very model, else None."""
+    version = champion(workspace, recipe)
+    candidate = Model.of(workspace, recipe).require()
+    if version is None or not (served := workspace.models / recipe / str(version)).is_dir():
+        return None
+    same = saved_model.digest(candidate.root) == saved_model.digest(served)
+    return version if same else None
+
+
+def promotion_was_cut_short(workspace: Workspace, recipe: str) -> bool:
+    """Whether the ledger has an intent that nothing closed."""
+    return ledger.open_intent(ledger.read(workspace.ledger(recipe))) is not None
+
+
+def nothing_to_do(workspace: Workspace, recipe: str, plan: Plan) -> int | None:
+    """Returns the version that serves if all there is rests on it already, else None."""
+    if plan.changed or promotion_was_cut_short(workspace, recipe):
+        return None
+    if git.run(workspace.root, "status", "--porcelain", "--", "dvc.lock"):
+        return None
+    return served_version_of_candidate(workspace, recipe)
+
+
+def already_serves(recipe: str, version: int) -> str:
+    """Returns the line that says so."""
+    return f"{recipe}: v{version} already serves this model; nothing to do"
+
+
+def rejection(workspace: Workspace, recipe: str) -> str:
+    """Returns one line about the verdict that was not a pass."""
+    verdict = read_json(Verdict.of(workspace, recipe).require().path)
+    says = [rule["says"] for rule in verdict["rules"] if rule["verdict"] != "pass"]
+    return f"{recipe}: not promoted: {'; '.join(says)}"
+
+
+def shortened(items: Sequence[str], most: int = 4) -> str:
+    """Returns `a, b and 3 more`."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more

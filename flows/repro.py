@@ -1,0 +1,104 @@
+"""Runs one stage of a recipe through DVC and says what DVC did."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from flows import process
+from segtrail.errors import StageError
+
+BUSY_S = 120.0
+_BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)
+_DVC_OWN = re.compile(r"^(ERROR: |WARNING: Process '.*' had been killed|\s*$)")
+_OWN_ERROR = "error: "  # how `segtrail` starts what it says when a command fails
+_HINT = "\n  -> "
+_TAIL = 15
+
+
+class Did(StrEnum):
+    """What became of a stage."""
+
+    SKIPPED = "didn't change"
+    RESTORED = "restored from an earlier run"
+    RAN = "ran"
+
+
+def reproduce(
+    root: Path,
+    stage: str,
+    on_line: Callable[[str], None],
+    keep_open: Sequence[int] = (),
+    busy_s: float = BUSY_S,
+) -> Did:
+    """Runs `dvc repro --single-item STAGE`.
+
+    Args:
+        root: The workspace.
+        stage: `<stage>@<recipe>`.
+        on_line: Gets the stage's lines, without DVC's.
+        keep_open: See `flows.process.run`.
+        busy_s: How long to wait when another DVC command holds the workspace.
+
+    Raises:
+        StageError: The stage failed, in the words that it printed itself.
+    """
+    told, deadline = False, time.monotonic() + busy_s
+
+    def pass_on(line: str) -> None:
+        if not _is_dvc_line(line):
+            on_line(line)
+
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    while True:
+        done = process.run(command, root, pass_on, keep_open)
+        if done.code == 0:
+            return _what(done.out + done.err, stage)
+        words = "\n".join(done.err)
+        if not _BUSY.search(words) or time.monotonic() > deadline:
+            raise as_error(done, stage)
+        if not told:
+            on_line("another DVC command runs in this workspace; waiting for it")
+            told = True
+        time.sleep(1)
+
+
+def _is_dvc_line(line: str) -> bool:
+    return bool(_DVC_OWN.match(line)) or line.startswith(
+        ("Running stage '", "Stage '", "> ", "Updating lock file", "Generating lock file",
+         "To track the changes with git", "\tgit add ", "To enable auto staging",
+         "\tdvc config core.autostage", "Use `dvc push`", "Data and pipelines are up to date")
+    )  # fmt: skip
+
+
+def _what(lines: Sequence[str], stage: str) -> Did:
+    if f"Running stage '{stage}':" in lines:
+        return Did.RAN
+    if any(line.startswith(f"Stage '{stage}' is cached") for line in lines):
+        return Did.RESTORED
+    return Did.SKIPPED
+
+
+def as_error(done: process.Finished, stage: str) -> StageError:
+    """Returns the error that a command printed; failing that its last lines, or DVC's.
+
+    Args:
+        done: How it ended.
+        stage: What to call it.
+    """
+    own = [line for line in done.err if not _is_dvc_line(line)]
+    starts = [i for i, line in enumerate(own) if line.startswith(_OWN_ERROR)]
+    if starts:
+        text = "\n".join(own[starts[-1] :]).removeprefix(_OWN_ERROR)
+        message, _, hint = text.partition(_HINT)
+        return StageError(message, hint or None)
+    if own:
+        last = "\n  ".join(own[-_TAIL:])
+        return StageError(f"{stage} failed (exit code {done.code}):\n  {last}")
+    dvc = [line.removeprefix("ERROR: ") for line in done.err if line.startswith("ERROR: ")]
+    said = f"DVC: {dvc[-1]}" if dvc else f"failed with exit code {done.code} and said nothing"
+    return StageError(f"{stage}: {said}")

@@ -1,0 +1,237 @@
+"""The flow that retrains a recipe: DVC's stages, then gate, infrastructure check, promotion.
+
+Run as `python -m flows.retrain --recipe NAME`, which is what `segtrail retrain` does, or by a
+Prefect worker (see `flows.deploy`). It starts every step as a process of its own, so that
+TensorFlow and MLflow never share one with Prefect.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.exceptions import MissingContextError
+from prefect.states import Completed
+
+from flows import outcome, process, stages
+from flows.lock import flow_lock
+from flows.repro import Did, as_error, reproduce
+from segtrail import git, telemetry
+from segtrail.artifacts import ValidationResult
+from segtrail.errors import (
+    EXIT_INSUFFICIENT,
+    EXIT_REJECTED,
+    SegtrailError,
+    StageError,
+)
+from segtrail.files import read_json
+from segtrail.workspace import Workspace
+
+REJECTED, INSUFFICIENT = "Rejected", "Insufficient evidence"
+SERVES, PROMOTED = "Already serves", "Promoted"
+_VERDICTS = {EXIT_REJECTED: REJECTED, EXIT_INSUFFICIENT: INSUFFICIENT}
+_STATE_NAMES = {Did.SKIPPED: "Skipped", Did.RESTORED: "Restored", Did.RAN: "Completed"}
+
+
+def say(text: str) -> None:
+    """Logs one line: to the console and, through Prefect, to the run's page."""
+    try:
+        get_run_logger().info(text, extra={"segtrail": True})
+    except MissingContextError:
+        print(text, flush=True)
+
+
+def _say_for(name: str) -> Callable[[str], None]:
+    """Returns a logger of a step's lines that works from the threads that read them."""
+    logger = get_run_logger()
+
+    def log(line: str) -> None:
+        if line.strip():
+            logger.info(f"{name:>14} | {line}", extra={"segtrail": True})
+
+    return log
+
+
+def _say_done(name: str, what: str, started: float) -> None:
+    say(f"{name:>14} : {what}, {time.monotonic() - started:.1f} s")
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def run_stage(workspace: Workspace, recipe: str, name: str, changed: bool, lock: int) -> State:
+    """Runs one stage through DVC; the state's name says what DVC did."""
+    started = time.monotonic()
+    did = Did.SKIPPED
+    if changed:
+        did = reproduce(workspace.root, f"{name}@{recipe}", _say_for(name), [lock])
+    _say_done(name, did, started)
+    return Completed(name=_STATE_NAMES[did], message=did)
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def run_command(
+    workspace: Workspace, name: str, arguments: list[str], allowed: dict[int, str], lock: int
+) -> State:
+    """Runs one `segtrail` command; the state's name is the one allowed for its exit code."""
+    import sys
+
+    started = time.monotonic()
+    command = [sys.executable, "-m", "cli", *arguments]
+    done = process.run(command, workspace.root, _say_for(name), [lock])
+    if done.code and done.code not in allowed:
+        raise as_error(done, name)
+    what = allowed.get(done.code, "Completed")
+    _say_done(name, "done" if not done.code else what.lower(), started)
+    return Completed(name=what)
+
+
+def _outcome_of(state: State) -> str:
+    """Returns the name of a task's state.
+
+    Raises:
+        BaseException: What the task raised.
+    """
+    if state.is_completed():
+        return state.name or "Completed"
+    found = state.result(raise_on_failure=False)
+    raise (
+        found if isinstance(found, BaseException) else StageError(state.message or "a step failed")
+    )
+
+
+@flow(name="retrain", flow_run_name="retrain-{recipe}", persist_result=False, log_prints=False)
+def retrain(recipe: str, allow_dirty: bool = False, by: str | None = None) -> State:
+    """Brings what serves up to date with data, code and `params.yaml`.
+
+    Args:
+        recipe: A recipe of `params.yaml`.
+        allow_dirty: Promote even when code is not committed.
+        by: Who asked for it, for the ledger; by default the git identity.
+
+    Returns:
+        A completed state named "Promoted", "Already serves", "Rejected" or "Insufficient
+        evidence"; its message is one line about it.
+
+    Raises:
+        SegtrailError: A stage failed, or refused its input.
+    """
+    telemetry.switch_off()
+    workspace = Workspace.find()
+    with flow_lock(workspace, say) as lock:
+        return _retrain(workspace, recipe, allow_dirty, by, lock)
+
+
+def _retrain(
+    workspace: Workspace, recipe: str, allow_dirty: bool, by: str | None, lock: int
+) -> State:
+    _warn_if_dirty(workspace, allow_dirty)
+    plan = stages.ask(workspace.root, recipe, [lock])
+    ran = _run_stages(workspace, recipe, plan, lock)
+    _commit_lock(workspace, recipe, ran)
+
+    def command(name: str, *options: str, allowed: dict[int, str] | None = None) -> str:
+        arguments = [name, "--recipe", recipe, *options]
+        named = run_command.with_options(name=name)
+        return _outcome_of(
+            named(workspace, name, arguments, allowed or {}, lock, return_state=True)
+        )
+
+    if outcome.promotion_was_cut_short(workspace, recipe):
+        say("a promotion was cut short; it is brought to an end first")
+        command("promote", "--recover")
+    if (version := outcome.served_version_of_candidate(workspace, recipe)) is not None:
+        return _end(SERVES, outcome.already_serves(recipe, version))
+    verdict = command("gate", allowed=_VERDICTS)
+    if verdict in _VERDICTS.values():
+        command("reject", *_by(by))
+        return _end(verdict, outcome.rejection(workspace, recipe))
+    command("infra-validate")
+    command("promote", *_by(by), *(["--allow-dirty"] if allow_dirty else []))
+    return _end(PROMOTED, f"{recipe}: v{outcome.champion(workspace, recipe)} serves")
+
+
+def _by(by: str | None) -> list[str]:
+    return ["--by", by] if by else []
+
+
+def _end(name: str, message: str) -> State:
+    return Completed(name=name, message=message)
+
+
+def _warn_if_dirty(workspace: Workspace, allow_dirty: bool) -> None:
+    if dirty := git.dirty_paths(workspace.root):
+        named = ", ".join(dirty[:5]) + (f" and {len(dirty) - 5} more" if len(dirty) > 5 else "")
+        then = "" if allow_dirty else "; the candidate will be judged, but not promoted"
+        say(f"not committed: {named}{then}")
+
+
+def _run_stages(workspace: Workspace, recipe: str, plan: stages.Plan, lock: int) -> list[str]:
+    """Runs the stages in order; returns those that did not just stand.
+
+    DVC was asked once what changed: a stage before the first change is not asked again, one
+    after it is, since its inputs may come out the same.
+    """
+    ran: list[str] = []
+    reached_change = False
+    for name in plan.stages:
+        if name in plan.changed and not reached_change:
+            reached_change = True
+            say(f"{name:>14} : changed: {outcome.shortened(plan.changed[name])}")
+        state = run_stage.with_options(name=name)(
+            workspace, recipe, name, reached_change, lock, return_state=True
+        )
+        if _outcome_of(state) != _STATE_NAMES[Did.SKIPPED]:
+            ran.append(name)
+        if name == ValidationResult.stage:
+            _refuse_invalid(workspace, recipe)
+    return ran
+
+
+def _refuse_invalid(workspace: Workspace, recipe: str) -> None:
+    found = ValidationResult.of(workspace, recipe).require()
+    result = read_json(found.result)
+    if not result["passed"]:
+        failed = "".join(f"\n  {item['says']}" for item in result["failed"])
+        raise StageError(
+            f"{recipe}: the examples do not hold what is expected of them:{failed}",
+            f"see {found.docs.relative_to(workspace.root)}; mend the data (segtrail ingest) "
+            f"or the expectations (recipes.{recipe}.validation in params.yaml)",
+        )
+
+
+def _commit_lock(workspace: Workspace, recipe: str, ran: list[str]) -> None:
+    what = ", ".join(ran) or "as it was left by an earlier run"
+    if commit := git.commit(workspace.root, ["dvc.lock"], f"Run {recipe}: {what}"):
+        say(f"{'git':>14} : dvc.lock committed as {commit[:9]}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the flow from a terminal; returns the exit code."""
+    import argparse
+
+    from flows import console
+
+    parser = argparse.ArgumentParser(prog="python -m flows.retrain")
+    parser.add_argument("--recipe", required=True)
+    parser.add_argument("--allow-dirty", action="store_true")
+    parser.add_argument("--by")
+    options = parser.parse_args(arguments)
+    console.quieten()
+    state = retrain(options.recipe, options.allow_dirty, options.by, return_state=True)
+    try:
+        name = _outcome_of(state)
+    except SegtrailError as e:
+        console.print_error(e)
+        return e.exit_code
+    print(f"{state.message} ({name.lower()})" if name in _VERDICTS.values() else state.message)
+    return {name: code for code, name in _VERDICTS.items()}.get(name, 0)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from flows.retrain import main as run  # under its own name, not as __main__
+
+    sys.exit(run())

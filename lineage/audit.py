@@ -1,0 +1,96 @@
+"""The audit: walks the lineage of a served model from the server back to the delivered bytes.
+
+It reads what is stored (model store, git objects, DVC's cache, MLflow, ledger) and writes
+nothing. A digest is never believed: it is computed anew, and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from lineage import links_data, links_ledger, links_model, links_results, links_source
+from lineage.evidence import Evidence
+from lineage.link import BROKEN, NOT_CHECKED, Link, exit_code, look
+from segtrail.errors import LineageError, SegtrailError, ServingError
+from segtrail.workspace import Workspace
+from serving import config
+
+__all__ = ["Link", "audit", "exit_code"]
+
+Check = Callable[[Evidence], str]
+
+_LIVE = "live server"
+_CHAIN: tuple[tuple[str, Check], ...] = (
+    ("serving configuration", links_model.configured),
+    ("model store", links_model.stored),
+    ("provenance", links_model.proved),
+    ("MLflow registry", links_model.registered),
+    ("training run", links_model.trained),
+    ("git commit", links_source.committed),
+    ("git tag", links_source.tagged),
+    ("recipe", links_source.configured),
+    ("dvc.lock", links_source.locked),
+    ("requirements", links_source.required),
+    ("data version", links_data.versioned),
+    ("data bytes", links_data.rehashed),
+    ("deliveries and splits", links_data.delivered),
+    ("validation", links_results.validated),
+    ("evaluation", links_results.evaluated),
+    ("verdict", links_results.judged),
+    ("infra validation", links_results.served),
+    ("ledger", links_ledger.chained),
+    ("working tree", links_ledger.unchanged),
+)
+
+
+def audit(
+    workspace: Workspace,
+    name: str,
+    *,
+    version: int | None = None,
+    target: str | None = None,
+    quick: bool = False,
+) -> list[Link]:
+    """Returns every link of the lineage of one served model. Never raises for a broken one.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        version: Which version; by default the one that serves.
+        target: `host:port` of a live server to start from; by default the serving
+            configuration.
+        quick: Do not re-hash the data; that link is then `not checked`.
+    """
+    links: list[Link] = []
+    if version is None:
+        try:
+            version = _serving(workspace, name, target)
+        except Exception as e:
+            says = e.message if isinstance(e, SegtrailError) else str(e)
+            links.append(Link(_LIVE if target else _CHAIN[0][0], BROKEN, says))
+            version = _configured(workspace, name) if target else None
+    if version is None:
+        done = {link.name for link in links}
+        rest = (each for each, _ in _CHAIN if each not in done)
+        return links + [Link(each, NOT_CHECKED, "no version is known to serve") for each in rest]
+    evidence = Evidence(workspace, name, version, quick)
+    if target and not links:
+        links.append(look(_LIVE, lambda: links_model.live(evidence, target)))
+    return links + [look(each, partial(check, evidence)) for each, check in _CHAIN]
+
+
+def _serving(workspace: Workspace, name: str, target: str | None) -> int:
+    if target:
+        return links_model.served_version(target, name)
+    found = config.champion(workspace.models_config, name)
+    if found is None:
+        raise LineageError(f"{workspace.models_config}: names no version of {name}")
+    return found
+
+
+def _configured(workspace: Workspace, name: str) -> int | None:
+    try:
+        return config.champion(workspace.models_config, name)
+    except ServingError:
+        return None

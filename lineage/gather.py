@@ -1,0 +1,133 @@
+"""Gathers the facts that a provenance statement is made of."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from lineage import data_version, mlflow_record
+from lineage.provenance import Facts
+from segtrail import git
+from segtrail.artifacts import (
+    Evaluation,
+    InfraValidation,
+    Model,
+    TrainingRun,
+    ValidationResult,
+    Verdict,
+)
+from segtrail.errors import LineageError, WorkspaceError
+from segtrail.files import read_json, sha256_bytes, sha256_file
+from segtrail.params import dump, load_recipe
+from segtrail.saved_model import file_digests
+from segtrail.workspace import Workspace
+
+REQUIREMENTS = "requirements.lock"
+DELIVERY_COLUMNS = ("delivery", "source_sha256")
+
+
+def gather(workspace: Workspace, name: str) -> Facts:
+    """Returns the facts about the candidate of a recipe, as of the commit checked out.
+
+    Raises:
+        MissingArtifactError: A stage has not run.
+        LineageError: The commit has no data version, or one that is not the one that the
+            model was trained on.
+    """
+    root = workspace.root
+    recipe = load_recipe(workspace, name)
+    commit = git.head(root)
+    run = read_json(TrainingRun.of(workspace, name).require().run)
+    data = data_version.at_commit(root, commit, recipe.dataset)
+    _check_trained_on(run, data, commit)
+    training = mlflow_record.run(workspace, run["mlflow_run_id"])
+    splits = data_version.read_file(root, data.files, "splits.csv")
+    deliveries = data_version.read_file(root, data.files, "deliveries.csv")
+    validation = ValidationResult.of(workspace, name).require()
+    verdict = Verdict.of(workspace, name).require()
+    infra = InfraValidation.of(workspace, name).require()
+    evaluation = Evaluation.of(workspace, name).require()
+    return Facts(
+        recipe=name,
+        params=dump(recipe),
+        model_files=file_digests(Model.of(workspace, name).require().root),
+        commit=commit,
+        repository=repository(root),
+        uncommitted=git.dirty_paths(root),
+        lock_sha256=_committed_sha256(root, commit, "dvc.lock"),
+        data=data,
+        deliveries=parse_deliveries(deliveries),
+        splits_sha256=sha256_bytes(splits),
+        requirements_sha256=_committed_sha256(root, commit, REQUIREMENTS),
+        run=run,
+        started=training.started,
+        finished=training.finished,
+        results={
+            "validation": _digests(workspace, validation.result),
+            "evaluation": _digests(workspace, evaluation.metrics)
+            | _digests(workspace, evaluation.per_image),
+            "verdict": _digests(workspace, verdict.path),
+            "infra": _digests(workspace, infra.result),
+            "golden": {
+                path: digest
+                for file in sorted(evaluation.golden.iterdir())
+                for path, digest in _digests(workspace, file).items()
+            },
+        },
+        validation=read_json(validation.result),
+        verdict=read_json(verdict.path),
+        infra=read_json(infra.result),
+    )
+
+
+def parse_deliveries(content: bytes) -> list[dict[str, str]]:
+    """Returns the rows of `deliveries.csv`.
+
+    Raises:
+        LineageError: A column is not there.
+    """
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8")))
+    missing = set(DELIVERY_COLUMNS) - set(reader.fieldnames or ())
+    if missing:
+        raise LineageError(f"deliveries.csv: has no column {', '.join(sorted(missing))}")
+    return [{key: value or "" for key, value in row.items() if key} for row in reader]
+
+
+def repository(root: Path) -> str | None:
+    """Returns the URL of the remote `origin` without user name and password, or None."""
+    try:
+        url = git.run(root, "config", "remote.origin.url")
+    except WorkspaceError:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "ssh"):
+        return None  # a path on this machine, which says nothing elsewhere
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _check_trained_on(run: Mapping[str, Any], data: data_version.DataVersion, commit: str) -> None:
+    trained = run.get("data_version", {})
+    for key in ("dvc_md5", "sha256_root"):
+        if trained.get(key) != getattr(data, key):
+            raise LineageError(
+                f"the model was trained on data/{data.dataset} with {key} {trained.get(key)}; "
+                f"the commit {commit[:12]} records {getattr(data, key)}",
+                "run the pipeline again on the committed data: segtrail retrain",
+            )
+
+
+def _digests(workspace: Workspace, path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    return {path.relative_to(workspace.root).as_posix(): sha256_file(path)}
+
+
+def _committed_sha256(root: Path, commit: str, path: str) -> str | None:
+    try:
+        return sha256_bytes(git.show(root, commit, path))
+    except WorkspaceError:
+        return None

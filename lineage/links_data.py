@@ -1,0 +1,72 @@
+"""Links about the data: its version, its bytes, its deliveries and its splits."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from lineage import data_version, dvc_files
+from lineage.evidence import Evidence, rest_on, same
+from lineage.gather import parse_deliveries
+from lineage.link import NotChecked
+from segtrail.errors import LineageError
+from segtrail.files import sha256_bytes
+
+
+def versioned(e: Evidence) -> str:
+    """`data.dvc` and `dvc.lock` at the commit name the same content of the dataset."""
+    name = f"data/{e.dataset}"
+    found = dvc_files.listing_md5(e.tree)
+    item = e.dependency(name)["annotations"]
+    same(f"{name} at the commit", found, item["dvc_md5"])
+    same("data.dvc", data_version.data_md5_at(e.root, e.commit), item["data_dvc_md5"])
+    used = rest_on(lambda: e.lock).dependents(name)
+    if not used:
+        raise LineageError(f"dvc.lock at the commit: no stage of {e.recipe} depends on {name}")
+    for stage, md5 in used.items():
+        same(f"what the stage {stage} read of {name}", md5, found, "data.dvc")
+    return f"{name} is {found}, and is what the stage {', '.join(used)} read"
+
+
+def rehashed(e: Evidence) -> str:
+    """The bytes in DVC's cache are what their digests say."""
+    if e.quick:
+        raise NotChecked("left out of a quick audit")
+    files = rest_on(lambda: e.tree)
+    found = data_version.verify_bytes(e.root, files)
+    if found.problems:
+        raise LineageError(f"{len(found.problems)} files: {found.problems[0]}")
+    expected = e.dependency(f"data/{e.dataset}")["digest"]["sha256"]
+    same("the SHA-256 root of the data", found.sha256_root, expected)
+    return f"{len(files)} files re-hashed, md5 and SHA-256; the root is {expected[:12]}"
+
+
+def delivered(e: Evidence) -> str:
+    """`deliveries.csv` and `splits.csv` of the data version are what the provenance names."""
+    files = rest_on(lambda: e.tree)
+    rows = parse_deliveries(data_version.read_file(e.root, files, "deliveries.csv"))
+    for row in rows:
+        item = e.dependency(f"delivery/{row['delivery']}")
+        what = f"the source archive of {row['delivery']}"
+        same(what, row["source_sha256"], item["digest"]["sha256"])
+    splits = data_version.read_file(e.root, files, "splits.csv")
+    expected = e.dependency("splits.csv")["digest"]["sha256"]
+    same("the SHA-256 of splits.csv", sha256_bytes(splits), expected)
+    images = _check_disjoint(splits)
+    return f"{len(rows)} deliveries; {images} images, each in one split only"
+
+
+def _check_disjoint(splits: bytes) -> int:
+    """Returns how many images there are.
+
+    Raises:
+        LineageError: The same image content is in two splits.
+    """
+    seen: dict[str, str] = {}
+    rows = list(csv.DictReader(io.StringIO(splits.decode())))
+    for row in rows:
+        if (split := seen.setdefault(row["sha256"], row["split"])) != row["split"]:
+            raise LineageError(
+                f"splits.csv: the image {row['image']} is in {row['split']} and in {split}"
+            )
+    return len(rows)

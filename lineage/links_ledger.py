@@ -1,0 +1,51 @@
+"""Links about the ledger, and the warning about the working tree."""
+
+from __future__ import annotations
+
+from lineage import ledger
+from lineage.evidence import Evidence
+from lineage.link import Warn
+from segtrail import git
+from segtrail.errors import LineageError, WorkspaceError
+from serving import config
+
+
+def chained(e: Evidence) -> str:
+    """The ledger's chain verifies, continues the committed one, and agrees with what serves."""
+    path = e.workspace.ledger(e.recipe)
+    if problems := ledger.verify(path):
+        raise LineageError("; ".join(problems))
+    content = path.read_bytes()
+    try:
+        held = git.show(e.root, "HEAD", path.relative_to(e.root).as_posix())
+    except WorkspaceError:
+        raise LineageError(f"{path.name} is not committed") from None
+    if not content.startswith(held):
+        line = _first_difference(content, held)
+        raise LineageError(f"line {line}: is not what git holds; the ledger was edited")
+    entries = ledger.parse(content)
+    if not any(x.event == ledger.DONE and x.version == e.version for x in entries):
+        raise LineageError(f"v{e.version} was never promoted, by this ledger")
+    if (intent := ledger.open_intent(entries)) is not None:
+        raise LineageError(f"the promotion of v{intent.version} was never finished")
+    last = ledger.champion(entries)
+    serves = config.champion(e.workspace.models_config, e.recipe)
+    if last is not None and last.version != serves:
+        raise LineageError(f"ends with v{last.version} as champion; v{serves} serves")
+    return f"{len(entries)} entries, each naming the one before; ends with v{serves} as champion"
+
+
+def unchanged(e: Evidence) -> str:
+    """The working tree is the commit's: only a warning, since nothing stored rests on it."""
+    paths = git.dirty_paths(e.root)
+    changed = git.run(e.root, "diff", "--name-only", e.commit, "--", "dvc.lock", "data.dvc")
+    if found := [*paths, *changed.splitlines()]:
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+        raise Warn(f"differs from what was promoted: {', '.join(found[:4])}{more}")
+    return "nothing uncommitted; dvc.lock and data.dvc as promoted"
+
+
+def _first_difference(content: bytes, held: bytes) -> int:
+    pairs = zip(content.splitlines(), held.splitlines(), strict=False)
+    same = [a == b for a, b in pairs]
+    return (same.index(False) if False in same else len(same)) + 1

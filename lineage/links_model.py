@@ -1,0 +1,90 @@
+"""Links about the model itself: what serves, the store, its provenance, MLflow."""
+
+from __future__ import annotations
+
+from lineage import golden, mlflow_record, provenance
+from lineage.evidence import Evidence, rest_on, same
+from segtrail.errors import LineageError
+from segtrail.files import root_digest, tree_digests
+from segtrail.saved_model import PROOF_FOLDER
+from serving import config
+
+
+def served_version(target: str, recipe: str) -> int:
+    """Returns the version that requests without a version reach at a live server."""
+    from serving.client import Client
+
+    with Client(target) as client:
+        return client.served_version(recipe)
+
+
+def live(e: Evidence, target: str) -> str:
+    """A live server answers as the evaluated model did."""
+    serves = served_version(target, e.recipe)
+    same(f"the version that {target} serves", serves, e.version, "what is audited")
+    rest_on(lambda: e.stored_files)
+    goldens = golden.read(e.folder / golden.FOLDER)
+    answered = golden.ask(target, e.recipe, e.version, goldens)
+    return f"{target} serves v{e.version}; {answered}"
+
+
+def configured(e: Evidence) -> str:
+    """The serving configuration names the version, from this store."""
+    path = e.workspace.models_config
+    model = config.read(path).get(e.recipe)
+    if model is None:
+        raise LineageError(f"{path}: does not name {e.recipe}: nothing serves")
+    serves = config.champion(path, e.recipe)
+    same("base_path", model.base_path, e.folder.parent, "the workspace")
+    if serves != e.version:
+        return f"v{serves} serves; v{e.version} is kept in the store"
+    return f"{path.name} names v{e.version}"
+
+
+def stored(e: Evidence) -> str:
+    """Every file in the store has the digest it was promoted by."""
+    return f"{len(e.stored_files)} files have the digest {e.record.model_digest[:12]}"
+
+
+def proved(e: Evidence) -> str:
+    """The provenance is the one that the ledger names, and is about this model."""
+    statement = e.statement
+    subjects = provenance.subjects(statement)
+    root = subjects.pop(provenance.ROOT, None)
+    same("the subject", root, e.record.model_digest, "the ledger")
+    same("the root of the subjects", root_digest(subjects), root)
+    build = statement["predicate"]["buildDefinition"]
+    same("the recipe", build["externalParameters"]["recipe"], e.recipe, "the audit")
+    proof = tree_digests(e.folder / PROOF_FOLDER)
+    del proof[provenance.FILE]
+    named = {
+        name: item["digest"]["sha256"]
+        for name, item in provenance.byproducts(statement).items()
+        if name.startswith("golden/")
+    }
+    for name in sorted(proof.keys() | named.keys()):
+        same(f"the SHA-256 of {name}", proof.get(name), named.get(name))
+    return f"names {len(subjects)} files; it is not signed: the ledger names its SHA-256"
+
+
+def registered(e: Evidence) -> str:
+    """MLflow's registry has the version, with the same digest; the alias is where it should be."""
+    found = mlflow_record.version(e.workspace, e.recipe, e.version)
+    digest = rest_on(lambda: e.record).model_digest
+    same("the version's digest tag", found.model_digest, digest, "the ledger")
+    alias = mlflow_record.champion(e.workspace, e.recipe)
+    serves = rest_on(lambda: config.champion(e.workspace.models_config, e.recipe))
+    same("the version that the alias champion names", alias, serves, "the serving configuration")
+    return f"version {e.version} has the same digest; the alias champion names v{alias}"
+
+
+def trained(e: Evidence) -> str:
+    """MLflow has the training run that the provenance names."""
+    metadata = rest_on(lambda: e.statement)["predicate"]["runDetails"]["metadata"]
+    found = mlflow_record.run(e.workspace, metadata["invocationId"])
+    same("the run's status", found.status, "FINISHED", "a finished training")
+    same("the run's start", found.started, metadata.get("startedOn"))
+    same("the run's end", found.finished, metadata.get("finishedOn"))
+    version = rest_on(lambda: mlflow_record.version(e.workspace, e.recipe, e.version))
+    same("the registered version's run", version.run_id, found.run_id)
+    return f"MLflow run {found.run_id}, finished {found.finished}"

@@ -1,0 +1,87 @@
+"""Links about what the stages found: validation, evaluation, verdict, infra validation."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from lineage.evidence import Evidence, rest_on, same
+from segtrail.errors import LineageError
+from segtrail.files import sha256_bytes
+
+
+def validated(e: Evidence) -> str:
+    """The data passed validation, by the result that DVC recorded."""
+    found = _result(e, "validation/result.json")
+    if found["passed"] is not True:
+        raise LineageError(f"validation did not pass: {found.get('failed')}")
+    return f"{found.get('expectations', 'all')} expectations held"
+
+
+def evaluated(e: Evidence) -> str:
+    """The evaluation that DVC recorded is of this model."""
+    found = _result(e, "evaluation/metrics.json")
+    _result_bytes(e, "evaluation/per_image.parquet")
+    digest = rest_on(lambda: e.record).model_digest
+    same("the model that was evaluated", found["model_digest"], digest, "the ledger")
+    everything = found["slices"]["all"]
+    return f"{found['test_images']} test images; mean IoU {everything['mean_iou']:.3f}"
+
+
+def judged(e: Evidence) -> str:
+    """The gate let this model pass, on the numbers of the evaluation."""
+    verdict = e.byproduct("verdict/verdict.json")["annotations"]["verdict"]
+    same("the verdict", verdict["verdict"], "pass", "a promotion")
+    digest = rest_on(lambda: e.record).model_digest
+    same("the model that was judged", verdict["model_digest"], digest, "the ledger")
+    slices = rest_on(lambda: _result(e, "evaluation/metrics.json"))["slices"]
+    for rule in verdict["rules"]:
+        same(f"the verdict on {rule['rule']}", rule["verdict"], "pass", "a promotion")
+    wanted = e.params["gate"]["absolute"]
+    for rule in wanted:
+        _check_rule(rule, slices)
+        if not any(_is_about(given, rule) for given in verdict["rules"]):
+            raise LineageError(
+                f"the verdict has no rule on {rule['metric']} of the slice {rule['slice']}"
+            )
+    return f"{len(verdict['rules'])} rules passed, on the numbers of the evaluation"
+
+
+def served(e: Evidence) -> str:
+    """A server answered with this model before it was promoted."""
+    result = e.byproduct("infra/result.json")["annotations"]["result"]
+    same("infra validation's outcome", result["passed"], True, "a promotion")
+    digest = rest_on(lambda: e.record).model_digest
+    same("the model that was served", result["model_digest"], digest, "the ledger")
+    return str(result.get("says") or "a server answered with it")
+
+
+def _result(e: Evidence, name: str) -> Any:
+    return json.loads(_result_bytes(e, name))
+
+
+def _result_bytes(e: Evidence, name: str) -> bytes:
+    item = e.byproduct(name)
+    content = e.output(item["annotations"]["path"])
+    same(f"the SHA-256 of {name}", sha256_bytes(content), item["digest"]["sha256"])
+    return content
+
+
+def _check_rule(rule: dict[str, Any], slices: dict[str, Any]) -> None:
+    """Compares a rule of the recipe with the evaluation anew."""
+    measured = slices.get(rule["slice"], {}).get(rule["metric"])
+    low, high = rule.get("min"), rule.get("max")
+    if (
+        measured is None
+        or (low is not None and measured < low)
+        or (high is not None and measured > high)
+    ):
+        bound = f"at least {low}" if low is not None else f"at most {high}"
+        raise LineageError(
+            f"{rule['metric']} of the slice {rule['slice']} is {measured}; the recipe "
+            f"asks for {bound}"
+        )
+
+
+def _is_about(given: dict[str, Any], rule: dict[str, Any]) -> bool:
+    return given["metric"] == rule["metric"] and given["slice"] == rule["slice"]

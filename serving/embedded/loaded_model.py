@@ -1,0 +1,192 @@
+"""A SavedModel in a TensorFlow session: the loader, and the checks, of TF Serving."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+from serving.embedded.refusal import FAILED_PRECONDITION, INVALID_ARGUMENT, Refusal, code_of
+
+v1 = tf.compat.v1
+
+DEFAULT_SIGNATURE = "serving_default"
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+_PLACES = re.compile(r"\{\{(?:function_node|node) [^}]*\}\}\s*")
+_NO_NEWS = re.compile(r"Graph execution error:|\d+ root error\(s\) found\.")
+_FIRST = re.compile(r"^\(0\) [A-Za-z_ ]+: ")
+
+
+class LoadedModel:
+    """One version in memory. Threads may share it.
+
+    Args:
+        path: The SavedModel.
+        intra_op: Threads of one operation; 0 lets TensorFlow choose.
+        inter_op: Operations at once; 0 lets TensorFlow choose.
+        warm_up: Whether to replay the warm-up requests that lie in the SavedModel.
+
+    Raises:
+        Exception: The SavedModel cannot be loaded, or a warm-up request fails.
+    """
+
+    def __init__(
+        self, path: Path, intra_op: int = 0, inter_op: int = 0, warm_up: bool = True
+    ) -> None:
+        options = v1.ConfigProto(
+            intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op
+        )
+        options.gpu_options.allow_growth = True  # a training may run beside this server
+        graph = tf.Graph()
+        self._session = v1.Session(graph=graph, config=options)
+        try:
+            with graph.as_default():
+                meta_graph = v1.saved_model.load(self._session, ["serve"], str(path))
+            graph.finalize()
+            self.signatures: dict[str, Any] = dict(meta_graph.signature_def)
+            if warm_up:
+                self._warm_up(path / WARMUP)
+        except BaseException:
+            self._session.close()
+            raise
+
+    def close(self) -> None:
+        """Frees the memory."""
+        self._session.close()
+
+    def run(
+        self, signature_name: str, inputs: Mapping[str, Any], output_filter: Sequence[str]
+    ) -> dict[str, Any]:
+        """Runs one signature.
+
+        Args:
+            signature_name: Its name; empty for `serving_default`.
+            inputs: `tensorflow.TensorProto` by input name.
+            output_filter: Which outputs to compute; empty for all.
+
+        Returns:
+            `tensorflow.TensorProto` by output name.
+
+        Raises:
+            Refusal: With TF Serving's status codes; a failure in the graph has its own.
+        """
+        name = signature_name or DEFAULT_SIGNATURE
+        if (signature := self.signatures.get(name)) is None:
+            raise Refusal(FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+        _check_inputs(inputs, signature.inputs)
+        feed = {
+            info.name: _array(alias, inputs[alias], info.dtype)
+            for alias, info in signature.inputs.items()
+        }
+        fetch = {
+            alias: signature.outputs[alias].name
+            for alias in _chosen(output_filter, signature.outputs)
+        }
+        try:
+            found = self._session.run(fetch, feed)
+        except tf.errors.OpError as e:
+            raise Refusal(code_of(e.error_code), _one_line(e.message)) from None
+        except (TypeError, ValueError) as e:
+            raise Refusal(INVALID_ARGUMENT, _one_line(str(e))) from None
+        return {alias: _proto(value, signature.outputs[alias]) for alias, value in found.items()}
+
+    def _warm_up(self, records: Path) -> None:
+        if not records.is_file():
+            return
+        for record in tf.data.TFRecordDataset(str(records)).as_numpy_iterator():
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            if log.WhichOneof("log_type") == "predict_log":
+                request = log.predict_log.request
+                self.run(request.model_spec.signature_name, request.inputs, request.output_filter)
+
+
+def _check_inputs(given: Collection[str], expected: Collection[str]) -> None:
+    extra, missing = sorted(set(given) - set(expected)), sorted(set(expected) - set(given))
+    if len(given) != len(expected):
+        raise Refusal(
+            INVALID_ARGUMENT,
+            f"input size does not match signature: {len(given)}!={len(expected)} "
+            f"len({_set(given)}) != len({_set(expected)}). Sent extra: {_set(extra)}. "
+            f"Missing but required: {_set(missing)}.",
+        )
+    if extra:
+        raise Refusal(
+            INVALID_ARGUMENT,
+            f"input tensor alias not found in signature: {extra[0]}. "
+            f"Inputs expected to be in the set {_set(expected)}.",
+        )
+
+
+def _chosen(output_filter: Sequence[str], outputs: Collection[str]) -> Sequence[str]:
+    seen: set[str] = set()
+    for alias in output_filter:
+        if alias not in outputs:
+            raise Refusal(
+                INVALID_ARGUMENT,
+                f"output tensor alias not found in signature: {alias} "
+                f"Outputs expected to be in the set {_set(outputs)}.",
+            )
+        if alias in seen:
+            raise Refusal(INVALID_ARGUMENT, f"duplicate output tensor alias: {alias}")
+        seen.add(alias)
+    return list(output_filter) or sorted(outputs)
+
+
+def _array(alias: str, tensor: Any, dtype: int) -> npt.NDArray[Any]:
+    if tensor.dtype != dtype:
+        raise Refusal(
+            INVALID_ARGUMENT,
+            f"input {alias}: expected a tensor of type {tf.as_dtype(dtype).name}; "
+            f"got type number {tensor.dtype}",
+        )
+    try:
+        return tf.make_ndarray(tensor)
+    except (TypeError, ValueError, IndexError) as e:
+        raise Refusal(
+            INVALID_ARGUMENT, f"tensor parsing error: {alias}: {_one_line(str(e))}"
+        ) from e
+
+
+_FIELDS = {
+    "float32": "float_val", "float64": "double_val", "int64": "int64_val", "bool": "bool_val",
+    "int32": "int_val", "int16": "int_val", "int8": "int_val", "uint8": "int_val",
+    "uint16": "int_val", "uint32": "uint32_val", "uint64": "uint64_val",
+}  # fmt: skip
+
+
+def _proto(value: Any, info: Any) -> Any:
+    """Writes a tensor as TF Serving does: numbers one by one in their `*_val` field."""
+    dtype = tf.as_dtype(info.dtype)
+    array = np.asarray(value)
+    if (field := _FIELDS.get(dtype.name)) is None:
+        return tf.make_tensor_proto(value, dtype=dtype, shape=array.shape)
+    shape = tf.TensorShape(array.shape).as_proto()
+    proto = tensor_pb2.TensorProto(dtype=info.dtype, tensor_shape=shape)
+    getattr(proto, field).extend(array.ravel().tolist())
+    return proto
+
+
+def _set(names: Collection[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+def _one_line(text: str) -> str:
+    """Returns what went wrong, without where in the graph and in whose Python.
+
+    A session of Python writes `Graph execution error:`, for a node whose Python it knows also
+    `Detected at ... Node: 'name'`, and then what the C++ session said.
+    """
+    _, marker, after = text.partition("\nNode: ")
+    lines = after.splitlines()[1:] if marker else text.splitlines()
+    for line in lines:
+        said = " ".join(_PLACES.sub("", line).split())
+        if said and not _NO_NEWS.fullmatch(said):
+            return _FIRST.sub("", said)
+    return "the session failed without a word"

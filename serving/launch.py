@@ -1,0 +1,164 @@
+"""Starts a model server: TF Serving where its binary is on PATH, else `serving.embedded`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import serving
+from segtrail.errors import ServingError
+from segtrail.telemetry import OFF
+from serving.client import Client
+
+TF_SERVING = "tensorflow_model_server"
+_TAIL_LINES = 20
+_STOP_S = 35.0  # the embedded server drains for at most 30
+
+
+@dataclass(frozen=True)
+class RunningServer:
+    """A model server that this process started.
+
+    Args:
+        target: `host:port` for `serving.client.Client`.
+        description: Which server it is, for reports.
+        version: The version of the awaited model that was available first.
+        pid: Its process.
+        log: What it says.
+    """
+
+    target: str
+    description: str
+    version: int
+    pid: int
+    log: Path
+
+
+def server_command(
+    port: int,
+    *,
+    config: Path | None = None,
+    model_name: str | None = None,
+    base_path: Path | None = None,
+    poll_seconds: int = 1,
+) -> list[str]:
+    """Returns the command of a server for a configuration file, or for one model.
+
+    Args:
+        port: gRPC port.
+        config: `models.config`; polled every `poll_seconds`.
+        model_name: With `base_path`: serve the latest version below it under this name.
+        base_path: Holds one folder a version.
+        poll_seconds: How soon a change of the file is seen.
+
+    Raises:
+        ValueError: Neither or both of `config` and `model_name` with `base_path`.
+    """
+    if (config is None) == (base_path is None) or (model_name is None) != (base_path is None):
+        raise ValueError("expected either config, or model_name and base_path")
+    flags = [f"--port={port}"]
+    if config is not None:
+        flags += [
+            f"--model_config_file={config.resolve()}",
+            f"--model_config_file_poll_wait_seconds={poll_seconds}",
+        ]
+    elif base_path is not None:
+        flags += [f"--model_name={model_name}", f"--model_base_path={base_path.resolve()}"]
+    binary = shutil.which(TF_SERVING)
+    return [*([binary] if binary else [sys.executable, "-m", "serving.embedded"]), *flags]
+
+
+def server_environment() -> dict[str, str]:
+    """Returns the environment in which `server_command` runs from any folder."""
+    root = str(Path(serving.__file__).resolve().parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**OFF, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def describe_server() -> str:
+    """Returns which server `server_command` starts."""
+    binary = shutil.which(TF_SERVING)
+    return f"TensorFlow Serving ({binary})" if binary else "serving.embedded (stand-in)"
+
+
+def free_port() -> int:
+    """Returns a port of 127.0.0.1 on which nobody listens now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running_server(
+    model: str,
+    *,
+    log: Path,
+    config: Path | None = None,
+    base_path: Path | None = None,
+    version: int | None = None,
+    timeout: float = 180.0,
+) -> Iterator[RunningServer]:
+    """Runs a server in a process of its own for the time of the block.
+
+    Args:
+        model: The model that must be available before the block begins.
+        log: Where the server's output goes; overwritten.
+        config: `models.config`, which the server then polls.
+        base_path: Instead of `config`: the folder with the versions of `model`.
+        version: The version that must be available; without it, any.
+        timeout: Seconds until it must be.
+
+    Raises:
+        ServingError: The server ended, or the model did not become available; with the last
+            lines of the log.
+    """
+    port = free_port()
+    target = f"127.0.0.1:{port}"
+    command = server_command(
+        port, config=config, model_name=model if base_path else None, base_path=base_path
+    )
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=server_environment(),
+            process_group=0,  # Ctrl-C in the terminal is ours to pass on
+        )
+
+    def alive() -> None:
+        if (code := process.poll()) is not None:
+            raise ServingError(f"the model server ended with exit code {code}")
+
+    try:
+        try:
+            with Client(target) as client:
+                found = client.wait_until_available(model, version, timeout, alive)
+        except ServingError as e:
+            raise ServingError(f"{e.message}\n{log}:\n{_tail(log)}", e.hint) from None
+        yield RunningServer(target, describe_server(), found, process.pid, log)
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
+    return "\n".join(f"  {line}" for line in lines) or "  (empty)"

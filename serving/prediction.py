@@ -1,0 +1,107 @@
+"""One image's answer: the bytes as the server sent them, and arrays when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from segtrail.errors import DataError, ServingError
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one image of height H and width W.
+
+    An output that was not asked for, or that the model does not have, is None as bytes and a
+    `ServingError` as an array.
+
+    Args:
+        version: The model's version that answered.
+        mask_png: 8-bit PNG of class indices.
+        labels_png: 16-bit PNG of instance ids, 0 background.
+        probability_pngs: One 8-bit grey PNG a foreground class, K of them.
+        size: `(H, W)`.
+        objects: How many objects the labels hold.
+    """
+
+    version: int
+    mask_png: bytes | None = None
+    labels_png: bytes | None = None
+    probability_pngs: tuple[bytes, ...] | None = None
+    size: tuple[int, int] | None = None
+    objects: int | None = None
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, npt.NDArray[Any]], row: int, version: int) -> Self:
+        """Returns one row of the outputs of `serving_default`.
+
+        Args:
+            outputs: Arrays by output name, each with first dimension N.
+            row: Which of the N images.
+            version: The version that answered.
+        """
+
+        def value(name: str) -> Any:
+            return outputs[name][row] if name in outputs else None
+
+        height, width, count = value("height"), value("width"), value("count")
+        classes = value("probability_png")
+        return cls(
+            version=version,
+            mask_png=value("mask_png"),
+            labels_png=value("labels_png"),
+            probability_pngs=None if classes is None else tuple(np.atleast_1d(classes).tolist()),
+            size=None if height is None or width is None else (int(height), int(width)),
+            objects=None if count is None else int(count),
+        )
+
+    @cached_property
+    def mask(self) -> npt.NDArray[np.uint8]:
+        """Class indices, uint8 `[H, W]`."""
+        return self._decode(self._require(self.mask_png, "mask_png"), "mask_png", np.uint8)
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.uint16]:
+        """Instance ids, uint16 `[H, W]`, 0 background."""
+        return self._decode(self._require(self.labels_png, "labels_png"), "labels_png", np.uint16)
+
+    @cached_property
+    def probabilities(self) -> npt.NDArray[np.uint8]:
+        """Probability of each foreground class, uint8 `[H, W, K]`, 255 for 1."""
+        pngs = self._require(self.probability_pngs, "probability_png")
+        if not pngs:
+            raise ServingError(f"version {self.version}: probability_png holds no class")
+        planes = [self._decode(png, "probability_png", np.uint8) for png in pngs]
+        return np.stack(planes, axis=-1)
+
+    @property
+    def count(self) -> int:
+        """How many objects there are."""
+        return int(self._require(self.objects, "count"))
+
+    def _require(self, value: Any, output: str) -> Any:
+        if value is None:
+            raise ServingError(
+                f"version {self.version}: the answer has no {output}: it was not asked for, "
+                "or the model does not give it"
+            )
+        return value
+
+    def _decode(self, png: bytes, output: str, dtype: Any) -> npt.NDArray[Any]:
+        from segtrail.images import decode_image
+
+        try:
+            array = decode_image(png, f"{output} of version {self.version}")
+        except DataError as e:
+            raise ServingError(f"the server's answer: {e.message}") from None
+        if array.ndim != 2 or array.dtype != dtype or self.size not in (None, array.shape):
+            raise ServingError(
+                f"{output} of version {self.version}: expected {np.dtype(dtype)} of size "
+                f"{self.size}; received {array.dtype} {array.shape}"
+            )
+        return array

@@ -1,0 +1,224 @@
+"""What a delivery does to the workspace."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from components.ingest import ingest
+from components.ingestion import versioning
+from segtrail import git
+from segtrail.errors import ConfigError, WorkspaceError
+from segtrail.files import root_digest, sha256_file, tree_digests
+from segtrail.images import read_labels
+from segtrail.workspace import Workspace
+
+EMPTY_POINTER = (
+    "outs:\n- md5: d751713988987e9331980363e24189ce.dir\n"
+    "  size: 0\n  nfiles: 0\n  hash: md5\n  path: data\n"
+)
+
+
+def rows(path):
+    with open(path, newline="") as f:
+        return list(csv.DictReader(f))
+
+
+def test_a_zip_lands_whole_and_is_recorded(lab, capsys):
+    folder = lab.delivery("first", "abcdefghij")
+    archive = lab.zipped(folder, within="stage1_train/")
+    before = git.head(lab.root)
+    delivery = lab.ingest(archive, by="Ada")
+
+    assert delivery.added == tuple("abcdefghij")
+    assert not delivery.unchanged
+    assert delivery.images == 10
+    data = lab.root / "data/nuclei"
+    for image in delivery.added:
+        assert (data / f"images/{image}.png").read_bytes() == (
+            folder / image / "images" / f"{image}.png"
+        ).read_bytes()
+        labels = read_labels((data / f"masks/{image}.png").read_bytes(), image)
+        assert labels.dtype == np.uint16
+        assert np.unique(labels).tolist() == [0, 1, 2]
+        assert (labels[5, 5], labels[15, 20]) == (1, 2)  # in the order of the mask files
+    ledger = rows(data / "splits.csv")
+    assert [row["image"] for row in ledger] == list("abcdefghij")
+    assert all(row["sha256"] == sha256_file(data / f"images/{row['image']}.png") for row in ledger)
+    assert all(
+        row["mask_sha256"] == sha256_file(data / f"masks/{row['image']}.png") for row in ledger
+    )
+    assert {row["split"] for row in ledger} == {"train", "validation", "test"}
+    assert rows(data / "deliveries.csv") == [
+        {
+            "delivery": "1", "source": "first.zip", "source_sha256": sha256_file(archive),
+            "by": "Ada", "licence": "CC0-1.0", "added": "10", "replaced": "0", "removed": "0",
+        }
+    ]  # fmt: skip
+    assert git.head(lab.root) == delivery.commit
+    assert git.run(lab.root, "rev-parse", "HEAD~1") == before
+    assert git.run(lab.root, "show", "--name-only", "--format=", "HEAD") == "data.dvc"
+    message = git.run(lab.root, "log", "-1", "--format=%B")
+    for part in ("nuclei", "10 images", "0 replaced", sha256_file(archive)[:12], "Ada", "CC0-1.0"):
+        assert part in message
+    assert git.run(lab.root, "status", "--porcelain") == ""
+    assert lab.dvc("status", "--json", "data.dvc") == "{}"
+    assert capsys.readouterr().out.count("committed ") == 1
+
+
+def test_the_same_delivery_again_changes_nothing(landed, capsys):
+    before = landed.snapshot()
+    folder = landed.delivery("first")
+    for source in (folder, landed.zipped(landed.delivery("only-two", "bc"))):
+        delivery = landed.ingest(source)
+        assert delivery.unchanged
+        assert delivery.commit is None
+        assert "nothing changes" in capsys.readouterr().out
+        assert landed.snapshot() == before
+
+
+def test_a_later_delivery_adds_replaces_keeps_splits_and_commits_data_dvc_alone(landed):
+    was, files = landed.splits(), tree_digests(landed.root / "data")
+    second = landed.delivery("second", "efgh")
+    landed.delivery("second", "b", salt=1)
+    (landed.root / "notes.txt").write_text("mine")
+    git.run(landed.root, "add", "notes.txt")
+    delivery = landed.ingest(second)
+    assert git.run(landed.root, "show", "--name-only", "--format=", "HEAD") == "data.dvc"
+    assert git.run(landed.root, "status", "--porcelain") == "A  notes.txt"
+    assert (delivery.added, delivery.replaced) == (("e", "f", "g", "h"), ("b",))
+    now = landed.splits()
+    assert {image: now[image] for image in was} == was
+    new = tree_digests(landed.root / "data")
+    assert {name for name in files if new[name] != files[name]} == {
+        "nuclei/images/b.png", "nuclei/splits.csv", "nuclei/deliveries.csv",
+    }  # fmt: skip
+    deliveries = rows(landed.root / "data/nuclei/deliveries.csv")
+    assert [(r["delivery"], r["added"], r["replaced"]) for r in deliveries] == [
+        ("1", "4", "0"), ("2", "4", "1"),
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_files_shared_with_the_dvc_cache_are_never_written_through(landed):
+    landed.dvc("config", "cache.type", "hardlink")
+    landed.dvc("checkout", "--relink", "data.dvc")
+    git.commit(landed.root, [".dvc/config"], "Link")
+    assert (landed.root / "data/nuclei/images/a.png").stat().st_nlink == 2
+    cache = tree_digests(landed.root / ".dvc/cache/files")
+    landed.ingest(landed.delivery("second", "ab", salt=1))
+    after = tree_digests(landed.root / ".dvc/cache/files")
+    assert {name: after[name] for name in cache} == cache
+    assert landed.dvc("status", "--json", "data.dvc") == "{}"
+
+
+@pytest.mark.slow
+def test_synthetic_gives_the_same_data_version_whoever_runs_it(lab, monkeypatch):
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody")
+    delivery = lab.ingest("synthetic")
+    assert delivery.images == 72
+    assert rows(lab.root / "data/nuclei/deliveries.csv")[0]["by"] == "segtrail"
+    assert delivery.source_sha256.startswith("79cda27bbc31")
+    assert (
+        root_digest(tree_digests(lab.root / "data/nuclei"))
+        == "a038656d5f8751e5c699517475ee7221288fb4f5566e2f922631242e48ddd12a"
+    )
+    assert [p.name for p in (lab.root / ".segtrail/ingest").iterdir()] == ["lock"]
+
+
+def test_a_fresh_clone_is_restored_from_the_cache_before_it_grows(landed):
+    was = tree_digests(landed.root / "data")
+    shutil.rmtree(landed.root / "data")
+    delivery = landed.ingest(landed.delivery("second", "e"))
+    assert delivery.images == 5
+    now = tree_digests(landed.root / "data")
+    assert all(now[name] == was[name] for name in was if not name.endswith(".csv"))
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_without_cache_pulls_or_says_what_to_do(landed, tmp_path):
+    landed.dvc("remote", "add", "--default", "store", str(tmp_path / "store"))
+    landed.dvc("push", "--quiet")
+    git.commit(landed.root, [".dvc/config"], "Remote")
+    clone = tmp_path / "clone"
+    git.run(tmp_path, "clone", "--quiet", str(landed.root), str(clone))
+    source = landed.delivery("second", "e")
+    os.rename(tmp_path / "store", tmp_path / "away")
+    with pytest.raises(WorkspaceError, match="neither in DVC's cache nor in a remote") as caught:
+        ingest(Workspace(clone, clone), "nuclei", source)
+    assert "dvc pull" in (caught.value.hint or "")
+    os.rename(tmp_path / "away", tmp_path / "store")
+    assert ingest(Workspace(clone, clone), "nuclei", source).images == 5
+
+
+def test_the_pointer_to_an_empty_folder_is_nothing_to_restore(lab):
+    (lab.root / "data.dvc").write_text(EMPTY_POINTER)
+    git.commit(lab.root, ["data.dvc"], "No data yet")
+    assert lab.ingest(lab.delivery("first")).images == 4
+
+
+def test_the_empty_version_is_what_dvc_calls_it(lab):
+    (lab.root / "data").mkdir()
+    lab.dvc("add", "data")
+    assert versioning.recorded_version(lab.workspace) == versioning.EMPTY
+
+
+def test_data_changed_by_hand_is_refused(landed):
+    (landed.root / "data/nuclei/images/a.png").unlink()
+    before = landed.snapshot()
+    with pytest.raises(WorkspaceError, match="changed by hand") as caught:
+        landed.ingest(landed.delivery("second", "e"))
+    assert "dvc checkout" in (caught.value.hint or "")
+    assert landed.snapshot() == before
+
+
+def test_data_that_was_never_recorded_is_refused(lab):
+    (lab.root / "data").mkdir()
+    (lab.root / "data/mine.png").write_bytes(b"precious")
+    with pytest.raises(WorkspaceError, match="does not name"):
+        lab.ingest(lab.delivery("first"))
+    assert (lab.root / "data/mine.png").read_bytes() == b"precious"
+
+
+def test_no_git_or_no_dvc_says_which_command_to_run(lab, tmp_path):
+    source = lab.delivery("first")
+    shutil.rmtree(lab.root / ".dvc")
+    with pytest.raises(WorkspaceError, match="DVC is not set up") as caught:
+        lab.ingest(source)
+    assert "dvc init" in (caught.value.hint or "")
+    shutil.rmtree(lab.root / ".git")
+    with pytest.raises(WorkspaceError, match="not a git repository") as caught:
+        lab.ingest(source)
+    assert "git init" in (caught.value.hint or "")
+
+
+def test_an_unknown_dataset_is_named_with_its_nearest(lab):
+    with pytest.raises(ConfigError, match="Did you mean 'nuclei'"):
+        ingest(lab.workspace, "nuclie", lab.delivery("first"))
+
+
+def test_two_at_once_are_refused(lab):
+    holder = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+    lock = lab.root / ".segtrail/ingest/lock"
+    lock.parent.mkdir(parents=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, str(lock)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(WorkspaceError, match="another ingestion"):
+            lab.ingest(lab.delivery("first"))
+    finally:
+        process.kill()
+        process.wait()
+    assert lab.ingest(lab.delivery("first")).images == 4

@@ -1,0 +1,381 @@
+"""Promotion, its crashes and its recovery, in a miniature workspace with a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import miniature
+import pytest
+from miniature import RECIPE
+
+from components import registry
+from components.promote import champion, promote, recover, reject, rollback
+from components.promotion import candidate, steps
+from lineage import ledger, mlflow_record, provenance
+from segtrail import git, saved_model
+from segtrail.artifacts import InfraValidation, Model, Verdict
+from segtrail.errors import (
+    InsufficientEvidenceError,
+    LineageError,
+    MissingArtifactError,
+    RejectedError,
+    StageError,
+)
+from segtrail.files import read_json, write_json, write_text
+from segtrail.params import load_recipe
+from segtrail.workspace import Workspace
+from serving import config, store
+from serving.client import Client
+from serving.launch import server_command, server_environment
+
+
+class Crash(BaseException):
+    """Like a SIGKILL, nothing in the code catches it."""
+
+
+def assert_agreement(workspace: Workspace, version: int | None) -> None:
+    """Store, configuration, alias, tags and ledger all say that `version` serves."""
+    entries = ledger.read(workspace.ledger(RECIPE))
+    assert ledger.verify(workspace.ledger(RECIPE)) == []
+    assert ledger.open_intent(entries) is None
+    last = ledger.champion(entries)
+    assert (last.version if last else None) == version
+    assert config.champion(workspace.models_config, RECIPE) == version
+    assert registry.champion(workspace, RECIPE) == version
+    served = {entry.version for entry in entries if entry.event == ledger.DONE}
+    assert set(store.versions(workspace.models, RECIPE)) == served
+    assert {v for v in range(1, 9) if git.tag_target(workspace.root, f"{RECIPE}/v{v}")} == served
+    assert git.run(workspace.root, "status", "--porcelain") == ""
+    assert list(workspace.models.glob(".*")) == []
+    for entry in entries:
+        if entry.event == ledger.DONE:
+            folder = workspace.models / RECIPE / str(entry.version)
+            assert saved_model.digest(folder) == entry.model_digest
+
+
+def snapshot(workspace: Workspace) -> tuple[str, bytes, str | None, int]:
+    path = workspace.models_config
+    return (
+        git.head(workspace.root),
+        workspace.ledger(RECIPE).read_bytes(),
+        path.read_text() if path.exists() else None,
+        len(list(workspace.mlflow_artifacts.rglob("saved_model.pb"))),
+    )
+
+
+def test_promotion_brings_the_candidate_to_service(workspace: Workspace) -> None:
+    digest = candidate.digest_of(workspace, RECIPE)
+    promoted_from = git.head(workspace.root)
+    done = promote(workspace, RECIPE, by="Grace")
+    assert (done.version, done.model_digest, done.changed) == (1, digest, True)
+    assert_agreement(workspace, 1)
+    folder = workspace.models / RECIPE / "1"
+    statement = provenance.load(folder / provenance.IN_MODEL)
+    assert provenance.subjects(statement)[provenance.ROOT] == digest
+    assert provenance.dependencies(statement)["git"]["digest"]["gitCommit"] == promoted_from
+    intent, last = ledger.read(workspace.ledger(RECIPE))
+    assert (intent.event, last.event, last.by) == ("intent", "done", "Grace")
+    assert "nothing is listening" in last.details["confirmed"]
+    assert "pixel for pixel" in last.details["load_test"]
+    tagged = git.tag_target(workspace.root, "demo/v1")
+    changed = git.run(workspace.root, "show", "--name-only", "--format=", tagged)
+    assert changed == "ledger/demo.jsonl"
+
+
+def test_promoting_what_serves_writes_nothing(workspace: Workspace) -> None:
+    promote(workspace, RECIPE)
+    before = snapshot(workspace)
+    again = promote(workspace, RECIPE)
+    assert (again.version, again.changed, again.says) == (1, False, ["v1 already serves"])
+    assert snapshot(workspace) == before
+
+
+def test_the_next_candidate_takes_over_and_rollback_brings_the_first_back(
+    promoted: Workspace,
+) -> None:
+    assert promote(promoted, RECIPE).version == 2
+    assert_agreement(promoted, 2)
+    back = rollback(promoted, RECIPE, 1, reason="fewer false positives")
+    assert (back.version, back.changed) == (1, True)
+    assert_agreement(promoted, 1)
+    last = ledger.read(promoted.ledger(RECIPE))[-1]
+    assert last.details["rollback"] == "fewer false positives"
+    assert not rollback(promoted, RECIPE, 1, reason="again").changed
+    with pytest.raises(StageError, match=r"v7 never served; these did: \[1, 2\]"):
+        rollback(promoted, RECIPE, 7, reason="no such version")
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [("fail", RejectedError), ("insufficient evidence", InsufficientEvidenceError)],
+)
+def test_only_a_pass_is_promoted(workspace: Workspace, said: str, error: type[Exception]) -> None:
+    digest = candidate.digest_of(workspace, RECIPE)
+    write_json(Verdict.of(workspace, RECIPE).path, miniature.verdict(digest, said))
+    with pytest.raises(error, match=said):
+        promote(workspace, RECIPE)
+    assert champion(workspace, RECIPE) is None
+    assert not workspace.ledger(RECIPE).exists()
+
+
+def test_a_verdict_on_another_model_is_refused(workspace: Workspace) -> None:
+    write_json(Verdict.of(workspace, RECIPE).path, miniature.verdict("f" * 64))
+    with pytest.raises(StageError, match="gate is about the model ffffffffffff"):
+        promote(workspace, RECIPE)
+
+
+def test_a_failed_or_missing_infra_validation_is_refused(workspace: Workspace) -> None:
+    path = InfraValidation.of(workspace, RECIPE).result
+    result = read_json(path)
+    write_json(path, result | {"passed": False, "says": "no answer"})
+    with pytest.raises(StageError, match="no answer"):
+        promote(workspace, RECIPE)
+    write_json(path, result | {"model_digest": "f" * 64})
+    with pytest.raises(StageError, match="infra-validate is about the model"):
+        promote(workspace, RECIPE)
+    path.unlink()
+    with pytest.raises(MissingArtifactError, match="infra-validate"):
+        promote(workspace, RECIPE)
+
+
+def test_a_candidate_that_dvc_lock_does_not_record_is_refused(workspace: Workspace) -> None:
+    model = Model.of(workspace, RECIPE).root
+    write_text(model / "variables" / "threshold", "99\n")
+    digest = saved_model.digest(model)
+    for path in (Verdict.of(workspace, RECIPE).path, InfraValidation.of(workspace, RECIPE).result):
+        write_json(path, read_json(path) | {"model_digest": digest})
+    with pytest.raises(StageError, match=r"dvc\.lock in commit"):
+        promote(workspace, RECIPE)
+
+
+def test_uncommitted_code_is_refused_or_named(workspace: Workspace) -> None:
+    write_text(workspace.root / "components" / "new.py", "x = 1\n")
+    with pytest.raises(StageError, match=r"components/new\.py"):
+        promote(workspace, RECIPE)
+    promote(workspace, RECIPE, allow_dirty=True)
+    statement = provenance.load(workspace.models / RECIPE / "1" / provenance.IN_MODEL)
+    annotations = provenance.dependencies(statement)["git"]["annotations"]
+    assert annotations == {"uncommitted": ["components/new.py"]}
+
+
+def test_a_candidate_that_answers_otherwise_than_evaluated_is_not_served(
+    promoted: Workspace,
+) -> None:
+    miniature.retrain(promoted, threshold=140, answers_by=60)
+    serving = promoted.models_config.read_bytes()
+    with pytest.raises(StageError, match=r"v1 serves on"):
+        promote(promoted, RECIPE)
+    assert promoted.models_config.read_bytes() == serving
+    assert_agreement(promoted, 1)
+    last = ledger.read(promoted.ledger(RECIPE))[-1]
+    assert (last.event, last.version) == (ledger.FAILED, 2)
+    assert "another mask" in last.details["why"]
+
+
+@contextlib.contextmanager
+def live_server(workspace: Workspace, models_config: Path) -> Iterator[str]:
+    """Runs a server at the recipe's target."""
+    target = load_recipe(workspace, RECIPE).serving.target
+    command = server_command(int(target.rpartition(":")[2]), config=models_config)
+    process = subprocess.Popen(command, env=server_environment())
+    try:
+        while not steps._is_listening(target):
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield target
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_live_server_takes_the_version(workspace: Workspace) -> None:
+    with live_server(workspace, workspace.models_config) as target:
+        promote(workspace, RECIPE)
+        with Client(target) as client:
+            assert client.served_version(RECIPE) == 1
+    done = ledger.read(workspace.ledger(RECIPE))[-1]
+    assert done.details["confirmed"] == f"{target} serves v1"
+
+
+def test_a_live_server_that_does_not_take_it_undoes_the_promotion(
+    promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "CONFIRM_WITHIN_S", 1.0)
+    with (
+        live_server(promoted, tmp_path / "other.config"),
+        pytest.raises(StageError, match="v1 serves on"),
+    ):
+        promote(promoted, RECIPE)
+    assert_agreement(promoted, 1)
+    assert ledger.read(promoted.ledger(RECIPE))[-1].event == ledger.FAILED
+
+
+def promote_and_crash(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Promotes, and crashes when the step with this number has been taken."""
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "STEPS", [*steps.STEPS[: number + 1], _crash])
+        with pytest.raises(Crash):
+            promote(workspace, RECIPE)
+
+
+NAMES = [step.__name__ for step in steps.STEPS]
+
+
+@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+def test_after_a_crash_everything_agrees(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    promote_and_crash(promoted, monkeypatch, number)
+    lines = recover(promoted)
+    # Without the version in the store there is nothing to go on with.
+    assert_agreement(promoted, 2 if number >= NAMES.index("place") else 1)
+    assert bool(lines) == (number < len(NAMES) - 1)
+    assert recover(promoted) == []
+    promote(promoted, RECIPE)
+    assert_agreement(promoted, 2)
+
+
+def test_a_crash_while_the_store_is_written_leaves_nothing(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_make_durable", _crash)
+        patch.setattr(store.shutil, "rmtree", lambda *args, **kwargs: None)
+        with pytest.raises(Crash):
+            promote(promoted, RECIPE)
+    assert list(promoted.models.glob(".incoming-*"))
+    assert "abandoned" in "\n".join(recover(promoted, RECIPE))
+    assert_agreement(promoted, 1)
+
+
+def test_a_crash_of_the_recovery_itself_is_recovered(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote_and_crash(promoted, monkeypatch, NAMES.index("serve"))
+    # The stored version is damaged, so that it must be undone although it is configured.
+    miniature.flip(promoted.models / RECIPE / "2" / "saved_model.pb")
+    for name in ("restore", "_remove", "commit_ledger"):
+        with monkeypatch.context() as patch:
+            patch.setattr(steps, name, _crash)
+            with pytest.raises(Crash):
+                recover(promoted)
+    recover(promoted)
+    assert_agreement(promoted, 1)
+
+
+def test_the_first_promotion_can_be_undone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote_and_crash(workspace, monkeypatch, NAMES.index("point_alias"))
+    miniature.flip(workspace.models / RECIPE / "1" / "saved_model.pb")
+    recover(workspace)
+    assert_agreement(workspace, None)
+    assert promote(workspace, RECIPE).version == 1
+    assert_agreement(workspace, 1)
+
+
+def test_a_killed_process_is_recovered(promoted: Workspace) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from components import promote\n"
+        "from components.promotion import steps\n"
+        "from segtrail.workspace import Workspace\n"
+        "kill = lambda plan: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "steps.STEPS = (*steps.STEPS[:4], kill)\n"
+        "promote.promote(Workspace(*[Path(sys.argv[1])] * 2), 'demo')\n"
+    )
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", code, str(promoted.root)]
+    done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert ledger.open_intent(ledger.read(promoted.ledger(RECIPE))) is not None
+    recover(promoted)
+    assert_agreement(promoted, 2)
+
+
+@pytest.mark.parametrize("content", [None, "model_config_list { config {"])
+def test_a_lost_configuration_is_written_anew(promoted: Workspace, content: str | None) -> None:
+    path = promoted.models_config
+    path.unlink()
+    if content:
+        path.write_text(content)
+    assert recover(promoted)
+    assert_agreement(promoted, 1)
+
+
+def test_a_configuration_that_the_ledger_does_not_explain_is_left_alone(
+    promoted: Workspace,
+) -> None:
+    config.set_champion(promoted.models_config, RECIPE, promoted.models / RECIPE, 9)
+    with pytest.raises(LineageError, match="names demo v9; the ledger in this checkout ends with"):
+        recover(promoted)
+    assert config.champion(promoted.models_config, RECIPE) == 9
+
+
+def test_an_edited_ledger_stops_everything(promoted: Workspace) -> None:
+    miniature.flip(promoted.ledger(RECIPE), at=40)
+    with pytest.raises(LineageError, match="line 1"):
+        promote(promoted, RECIPE)
+    assert config.champion(promoted.models_config, RECIPE) == 1
+
+
+def test_a_rejection_is_written_once(promoted: Workspace) -> None:
+    verdict = miniature.verdict("d" * 64, "fail")
+    entry = reject(promoted, RECIPE, verdict)
+    assert entry is not None
+    assert (entry.event, entry.version, entry.model_digest) == (ledger.REJECTED, None, "d" * 64)
+    assert entry.details["rules"] == verdict["rules"]
+    head = git.head(promoted.root)
+    assert reject(promoted, RECIPE, verdict) is None
+    assert git.head(promoted.root) == head
+    other = verdict | {"rules": [verdict["rules"][0] | {"threshold": 0.9}]}
+    assert reject(promoted, RECIPE, other) is not None
+    assert_agreement(promoted, 1)
+    with pytest.raises(ValueError, match="pass"):
+        reject(promoted, RECIPE, miniature.verdict("d" * 64))
+
+
+def test_a_rejection_that_was_not_committed_is(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(git, "commit", _crash)
+        with pytest.raises(Crash):
+            reject(workspace, RECIPE, miniature.verdict("d" * 64, "fail"))
+    assert recover(workspace) == ["demo: ledger committed"]
+    assert recover(workspace) == []
+    assert git.run(workspace.root, "status", "--porcelain") == ""
+
+
+def test_a_version_number_of_another_mlflow_is_refused(promoted: Workspace) -> None:
+    client = mlflow_record.client(promoted)
+    client.delete_registered_model(RECIPE)
+    client.create_registered_model(RECIPE)
+    digest = candidate.digest_of(promoted, RECIPE)
+    with pytest.raises(StageError, match="names as another model"):
+        candidate.prepare(promoted, RECIPE, digest, None)
+    assert ledger.open_intent(ledger.read(promoted.ledger(RECIPE))) is None
+
+
+def _crash(*args: object, **kwargs: object) -> None:
+    raise Crash
+
+
+@pytest.mark.slow
+def test_the_load_test_asks_a_real_saved_model(
+    template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TensorFlow: the same threshold, as a SavedModel in `serving.embedded`."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + ":/usr/bin:/bin")
+    workspace = miniature.copy(template, tmp_path / "workspace")
+    digest = miniature.retrain(workspace, threshold=100, saved_model=True)
+    assert promote(workspace, RECIPE).model_digest == digest
+    assert "stand-in" in ledger.read(workspace.ledger(RECIPE))[-1].details["load_test"]
+    assert_agreement(workspace, 1)

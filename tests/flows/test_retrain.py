@@ -1,0 +1,132 @@
+"""The whole flow with real DVC, Prefect, git and ledger over quick components."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from segtrail.workspace import Workspace
+from serving import config
+
+DVC = ["examples", "validate", "transform", "train", "evaluate"]
+STEPS = "recipes.demo.training.steps"
+LIVE = ["gate", "infra-validate", "promote"]
+
+
+@pytest.fixture
+def retrain(prefect_server) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(small, *options: str) -> subprocess.CompletedProcess[str]:
+        return small.segtrail("retrain", "--recipe", "demo", *options, **prefect_server)
+
+    return run
+
+
+def champion(small) -> int | None:
+    return config.champion(Workspace.at(small.root).models_config, "demo")
+
+
+@pytest.mark.slow
+def test_from_the_first_model_to_a_change_and_back_to_rest(small, retrain):
+    done = retrain(small)
+    assert done.returncode == 0, done.stderr
+    assert small.calls() == DVC + LIVE
+    assert done.stdout.splitlines()[-1] == "demo: v1 serves"
+    assert "         train | train speaks" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "prefect" not in done.stdout.lower()
+    changed = small.git("show", "--name-only", "--format=%s").split("\n")
+    assert changed == [f"Run demo: {', '.join(DVC)}", "", "dvc.lock"]
+    assert small.git("status", "--porcelain") == ""
+
+    head = small.git("rev-parse", "HEAD")
+    done = retrain(small)
+    assert done.returncode == 0
+    assert small.calls() == []
+    assert "demo: v1 already serves this model; nothing to do" in done.stdout
+    assert small.git("rev-parse", "HEAD") == head
+
+    small.set_param(STEPS, 301)
+    assert retrain(small).returncode == 0
+    assert small.calls() == ["train", "evaluate", *LIVE]
+    assert champion(small) == 2
+
+    small.set_param("recipes.demo.gate.absolute.0.min", 0.123)
+    done = retrain(small)
+    assert (done.returncode, small.calls()) == (0, [])  # the champion is the candidate
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verdict", "code"), [("fail", 3), ("insufficient evidence", 4)])
+def test_a_candidate_that_is_turned_down(done, retrain, verdict, code):
+    (done.root / ".segtrail").mkdir(exist_ok=True)
+    (done.root / ".segtrail/verdict").write_text(verdict)
+    found = retrain(done)
+    assert found.returncode == code
+    assert done.calls() == ["gate", "reject"]
+    assert "not promoted: mean_iou is 0.1, below 0.7" in found.stdout.splitlines()[-1]
+    assert champion(done) is None
+    entry = json.loads((done.root / "ledger/demo.jsonl").read_text())
+    assert entry["event"] == "rejected"
+
+
+@pytest.mark.slow
+def test_bad_examples_stop_before_anything_is_learnt(small, retrain):
+    small.deliver("image,split\nbad,train\n")
+    found = retrain(small)
+    assert found.returncode == 1
+    assert small.calls() == ["examples", "validate"]
+    assert "one image is bad" in found.stderr
+    assert "artifacts/demo/validation/data_docs/index.html" in found.stderr
+
+
+@pytest.mark.slow
+def test_uncommitted_code_is_judged_but_not_promoted(done, retrain):
+    done.set_param(STEPS, 302, commit=False)
+    found = retrain(done)
+    assert found.returncode == 1
+    assert "not committed: params.yaml" in found.stdout
+    assert found.stderr == "error: not committed: code\n  -> commit it, or --allow-dirty\n"
+    assert done.calls() == ["train", "evaluate", *LIVE]
+    assert retrain(done, "--allow-dirty").returncode == 0
+    assert done.calls() == LIVE
+    assert champion(done) == 1
+
+
+@pytest.mark.slow
+def test_a_stage_that_fails_is_told_and_tried_again(done, retrain):
+    done.set_param(STEPS, 303)
+    done.say("train", "fail")
+    found = retrain(done)
+    assert found.returncode == 1
+    assert found.stderr.endswith("error: train: the images are upside down\n  -> turn them round\n")
+    assert "Traceback" not in found.stdout + found.stderr
+    done.calls()
+    done.say("train", "")
+    assert retrain(done).returncode == 0
+    assert done.calls() == ["train", "evaluate", *LIVE]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["train", "gate"])
+def test_a_run_that_is_killed_is_finished_by_the_next(
+    done, retrain, prefect_server, patiently, stage
+):
+    done.set_param(STEPS, 304)
+    done.say(stage, "hang")
+    command = [sys.executable, "-m", "cli", "retrain", "--recipe", "demo"]
+    first = subprocess.Popen(
+        command, cwd=done.root, env={**done.env, **prefect_server}, stdout=subprocess.DEVNULL
+    )
+    patiently((done.root / f".segtrail/{stage}.pid").exists, 90)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    done.say(stage, "")
+    done.calls()
+    found = retrain(done)
+    assert found.returncode == 0, found.stderr
+    again = ["train", "evaluate", *LIVE] if stage == "train" else LIVE
+    assert done.calls() == again
+    assert champion(done) == 1

@@ -1,0 +1,118 @@
+"""Objects: the Python reference against its definition, and the graph against the reference."""
+
+import cv2
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.objects import label_objects
+from segtrail.recipe import Objects
+
+planes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24).flatmap(
+    lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))
+)
+options = st.builds(Objects, grow=st.integers(0, 3), min_size=st.integers(0, 6))
+
+
+def flood_fill(mask):
+    """Connected components by 4 neighbours, the slow and obvious way, in raster order."""
+    labels, count = np.zeros(mask.shape, int), 0
+    for start in zip(*np.nonzero(mask), strict=True):
+        if labels[start]:
+            continue
+        count += 1
+        todo = [start]
+        while todo:
+            y, x = todo.pop()
+            inside = 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]
+            if inside and mask[y, x] and not labels[y, x]:
+                labels[y, x] = count
+                todo += [(y + 1, x), (y - 1, x), (y, x + 1), (y, x - 1)]
+    return labels
+
+
+@given(planes)
+def test_without_growing_objects_are_the_components_in_raster_order(both):
+    foreground, border = both
+    found = label_objects(foreground, border, Objects(grow=0, min_size=0))
+    np.testing.assert_array_equal(found, flood_fill(foreground & ~border))
+
+
+@given(planes, options)
+def test_ids_are_consecutive_within_foreground_and_large_enough(both, chosen):
+    foreground, border = both
+    found = label_objects(foreground, border, chosen)
+    ids, sizes = np.unique(found[found > 0], return_counts=True)
+    assert ids.tolist() == list(range(1, len(ids) + 1))
+    assert (sizes >= chosen.min_size).all()
+    assert not found[~foreground].any()
+
+
+@given(planes)
+def test_growing_only_adds_pixels(both):
+    foreground, border = both
+    before = label_objects(foreground, border, Objects(grow=0, min_size=0))
+    after = label_objects(foreground, border, Objects(grow=2, min_size=0))
+    np.testing.assert_array_equal(after[before > 0], before[before > 0])
+
+
+def test_two_touching_discs_are_two_objects_that_cover_the_foreground():
+    canvas = np.zeros((40, 60), np.uint8)
+    a, b = cv2.circle(canvas.copy(), (20, 20), 12, 1, -1), cv2.circle(canvas, (42, 20), 12, 1, -1)
+    foreground = (a | b) > 0
+    border = np.zeros_like(foreground)
+    border[:, 30:33] = True
+    found = label_objects(foreground, border, Objects(grow=3, min_size=10))
+    assert found.max() == 2
+    assert (found > 0).sum() >= foreground.sum() - 4
+
+
+def test_all_foreground_without_any_background_is_one_object():
+    full = np.ones((5, 7), bool)
+    assert (label_objects(full, ~full, Objects()) == 1).all()
+
+
+@pytest.fixture(scope="module")
+def graph():
+    import tensorflow as tf
+
+    from model import objects_graph
+
+    made = {}
+
+    def run(foreground, border, chosen):
+        if chosen not in made:
+            made[chosen] = tf.function(
+                lambda f, b: objects_graph.label_objects(f, b, chosen),
+                input_signature=[tf.TensorSpec([None, None], tf.bool)] * 2,
+            )
+        labels, count = made[chosen](foreground, border)
+        return labels.numpy(), int(count)
+
+    return run
+
+
+def test_the_graph_equals_the_reference_on_random_planes(graph):
+    chosen_options = [Objects(grow=g, min_size=m) for g, m in ((0, 0), (2, 4), (3, 1))]
+
+    @settings(deadline=None, max_examples=150)
+    @given(planes, st.sampled_from(chosen_options))
+    def check(both, chosen):
+        labels, count = graph(*both, chosen)
+        expected = label_objects(*both, chosen)
+        np.testing.assert_array_equal(labels, expected)
+        assert count == expected.max(initial=0)
+
+    check()
+
+
+def test_the_graph_equals_the_reference_on_large_winding_objects(graph):
+    generator = np.random.default_rng(3)
+    noise = cv2.GaussianBlur(generator.random((300, 260)).astype(np.float32), (0, 0), 5)
+    foreground, border = noise > 0.49, np.abs(noise - 0.52) < 0.002
+    chosen = Objects(grow=3, min_size=8)
+    labels, count = graph(foreground, border, chosen)
+    np.testing.assert_array_equal(labels, label_objects(foreground, border, chosen))
+    assert count > 5

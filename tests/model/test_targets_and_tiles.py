@@ -1,0 +1,48 @@
+"""Target planes and tiling."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.targets import BORDER, FOREGROUND, target_planes
+from model.tiles import cut, pad_to, starts
+
+
+def test_border_lies_between_touching_objects_and_nowhere_else():
+    labels = np.zeros((9, 20), np.uint16)
+    labels[2:7, 2:8], labels[2:7, 8:14] = 1, 2
+    planes = target_planes(labels, border_width=1)
+    np.testing.assert_array_equal((planes & FOREGROUND) > 0, labels > 0)
+    columns = np.nonzero(((planes & BORDER) > 0).any(0))[0]
+    assert columns.tolist() == [7, 8]
+
+
+def test_a_lone_object_has_no_border_even_with_the_highest_id():
+    labels = np.zeros((9, 9), np.uint16)
+    labels[3:6, 3:6] = 65535
+    assert not (target_planes(labels, 3) & BORDER).any()
+
+
+@given(st.integers(1, 300), st.integers(16, 64), st.data())
+def test_tiles_cover_an_axis_and_stay_inside(length, tile, data):
+    stride = data.draw(st.integers(1, tile))
+    at = starts(length, tile, stride)
+    seen = set()
+    for start in at:
+        assert start == 0 or start + tile <= length
+        seen.update(range(start, start + tile))
+    assert seen >= set(range(length))
+
+
+@given(st.integers(1, 70), st.integers(1, 70))
+def test_padding_keeps_the_image_and_reaches_the_tile(height, width):
+    image = np.arange(height * width, dtype=np.int32).reshape(height, width).astype(np.uint16)
+    padded = pad_to(image, 48)
+    assert padded.shape == (max(height, 48), max(width, 48))
+    np.testing.assert_array_equal(padded[:height, :width], image)
+    assert np.isin(padded, image).all()
+
+
+def test_every_tile_has_its_size():
+    image = np.zeros((100, 61, 2), np.uint8)
+    assert {tile.shape for tile in cut(image, 48, 32)} == {(48, 48, 2)}
