@@ -27,7 +27,7 @@ def pad_to(pixels: Pixels, tile: int) -> Pixels:
         bottom, right = (min(m, max(n - 1, 0)) for m, n in zip(missing, pixels.shape, strict=False))
         kind = cv2.BORDER_REFLECT_101 if bottom or right else cv2.BORDER_REPLICATE
         bottom, right = (bottom, right) if bottom or right else missing
-        pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, kind) 
+        pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, kind)
         missing = max(0, tile - pixels.shape[0]), max(0, tile - pixels.shape[1])
     return pixels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -73,6 +74,8 @@ def fit(
                 f"{spent / 60:.1f} min, about {spent * (options.steps / step - 1) / 60:.1f} left"
             )
 
+    # Keras warns at the end of each validation, whose number of batches it does not know
+    warnings.filterwarnings("ignore", message="Your input ran out of data")
     # the iterator is made once, so that each epoch goes on where the last one stopped
     endless = batches.repeat()
     network.fit(

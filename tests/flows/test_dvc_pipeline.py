@@ -66,7 +66,8 @@ def test_a_parameter_re_runs_from_its_stage(done, param, value, first):
     ("path", "first"),
     [
         ("model/unet.py", "train"),
-        ("model/preprocessing.py", "examples"),
+        ("model/preprocessing.py", "transform"),
+        ("segtrail/images.py", "examples"),
         ("model/targets.py", "transform"),
         ("components/train.py", "train"),
         ("components/gate.py", None),

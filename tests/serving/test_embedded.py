@@ -314,13 +314,13 @@ def check_drain(client, server):
     done: list[int] = []
 
     def ask():
-        done.extend(a.count for a in client.predict("other", [image] * 4, outputs=["count"]))
+        done.extend(a.count for a in client.predict("other", [image] * 8, outputs=["count"]))
 
     asking = threading.Thread(target=ask)
     asking.start()
-    asking.join(0.2)
+    asking.join(0.5)
     assert asking.is_alive(), "answered before the signal: nothing to drain"
     os.kill(server.pid, signal.SIGTERM)
     asking.join(60)
-    assert done == [1] * 4
+    assert done == [1] * 8
     until(lambda: "Stopped." in server.log.read_text())

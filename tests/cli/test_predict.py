@@ -1,0 +1,121 @@
+"""`segtrail predict` and `segtrail status` against a server that is not there, and one that is."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+
+from cli import main
+from segtrail.images import decode_image, encode_png
+from serving import protocol
+from serving.protocol import tensors
+
+LABELS = np.zeros((40, 50), np.uint16)
+LABELS[5:15, 5:15] = 1
+LABELS[20:30, 20:35] = 2
+
+
+def answer(request: bytes) -> bytes:
+    """Two rectangles, for any image of 40 by 50; as TF Serving's version 7 of `cells`."""
+    asked = protocol.PredictRequest.FromString(request)
+    n = len(tensors.to_array(asked.inputs["image_bytes"]))
+    found = protocol.PredictResponse()
+    found.model_spec.name = asked.model_spec.name
+    found.model_spec.version.value = 7
+    outputs = {
+        "mask_png": [encode_png((LABELS > 0).astype(np.uint8))] * n,
+        "labels_png": [encode_png(LABELS)] * n,
+        "height": np.full(n, 40, np.int64),
+        "width": np.full(n, 50, np.int64),
+        "count": np.full(n, 2, np.int64),
+    }
+    for name, value in outputs.items():
+        made = tensors.strings(value) if isinstance(value, list) else tensors.to_proto(value)
+        found.outputs[name].CopyFrom(made)
+    return found.SerializeToString()
+
+
+@pytest.fixture
+def target() -> Iterator[str]:
+    """A gRPC server on a loopback port that gives `answer`."""
+    service, _, method = protocol.PREDICT.strip("/").partition("/")
+    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: answer(request))
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(service, {method: handler}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(0)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "cells.png"
+    path.write_bytes(encode_png(np.full((40, 50), 90, np.uint8)))
+    return path
+
+
+def nobody() -> str:
+    with contextlib.closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{s.getsockname()[1]}"
+
+
+def test_it_writes_mask_and_overlay_and_one_line(target, image, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # no workspace needed
+    arguments = ["predict", str(image), "--recipe", "cells", "--target", target, "--out", "out"]
+    assert main._run(arguments) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "2 objects, cells v7, " in line
+    assert " ms" in line
+    mask = decode_image((tmp_path / "out/cells.mask.png").read_bytes(), "mask")
+    assert np.array_equal(mask, LABELS > 0)
+    picture = decode_image((tmp_path / "out/cells.overlay.png").read_bytes(), "overlay")
+    assert picture.shape[2] == 3
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 1
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "cells.mask.png", "cells.overlay.png",
+    ]  # fmt: skip
+
+
+def test_a_bad_image_does_not_stop_the_others(target, image, tmp_path, capsys):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    arguments = ["predict", str(bad), str(tmp_path / "none.png"), str(image), "--recipe", "cells"]
+    assert main._run([*arguments, "--target", target, "--out", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert "2 objects" in out
+    assert f"error: {bad}" in err
+    assert "none.png: cannot be read: No such file" in err
+
+
+def test_a_tiff_is_asked_like_any_other(target, tmp_path, capsys):
+    path = tmp_path / "deep.tif"
+    cv2.imwrite(str(path), np.full((40, 50), 900, np.uint16))
+    arguments = ["predict", str(path), "--recipe", "cells", "--target", target]
+    assert main._run([*arguments, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "deep.overlay.png").exists()
+
+
+def test_same_names_would_overwrite_each_other(image, tmp_path, capsys):
+    other = tmp_path / "b" / image.name
+    assert main._run(["predict", str(image), str(other), "--recipe", "x"]) == 2
+    assert "several images would be written as cells.mask.png" in capsys.readouterr().err
+
+
+def test_without_a_server_it_says_how_to_start_one(image, tmp_path, capsys):
+    where = nobody()
+    arguments = ["predict", str(image), "--recipe", "cells", "--target", where]
+    assert main._run([*arguments, "--out", str(tmp_path / "out")]) == 1
+    err = capsys.readouterr().err
+    assert f"error: {where}: no model server answers" in err
+    assert "-> segtrail serve" in err
+    assert not (tmp_path / "out").exists()

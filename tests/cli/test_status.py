@@ -1,0 +1,75 @@
+"""`segtrail status`, on a workspace made by hand."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cli import main
+from cli.status import print_table
+from segtrail.files import write_json, write_text
+from serving import config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SEGTRAIL_HOME", raising=False)
+    return tmp_path
+
+
+def row(text: str, name: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+def test_an_empty_workspace(workspace, capsys):
+    assert main._run(["status"]) == 0
+    out = capsys.readouterr().out
+    assert "data.dvc): none yet" in out
+    assert row(out, "synthetic") == ["synthetic", *"00000"]
+    assert row(out, "demo")[:7] == ["demo", *"------"]
+    assert not (workspace / ".segtrail").exists()
+
+
+def test_what_is_there_is_shown(workspace, capsys):
+    data = workspace / "data/synthetic"
+    rows = ["train", "train", "validation", "test"]
+    lines = [f"i{i},x,x,,dark-grey,{split}" for i, split in enumerate(rows)]
+    head = "image,sha256,mask_sha256,group,cluster,split"
+    write_text(data / "splits.csv", "\n".join([head, *lines]) + "\n")
+    write_text(data / "deliveries.csv", "delivery,source\n1,a\n2,b\n")
+    write_text(workspace / "data.dvc", "outs:\n- md5: 0123456789abcdef.dir\n  path: data\n")
+    artifacts = workspace / "artifacts/demo"
+    write_json(artifacts / "validation/result.json", {"passed": False})
+    write_json(artifacts / "training/run.json", {"steps": 123})
+    slices = {"all": {"mean_iou": 0.8125, "ap_50": 0.5}}
+    write_json(artifacts / "evaluation/metrics.json", {"slices": slices})
+    write_json(artifacts / "gate/verdict.json", {"verdict": "fail"})
+    write_json(artifacts / "infra/result.json", {"passed": True})
+    config.set_champion(
+        workspace / "serving/models.config", "demo", workspace / "serving/models/demo", 3
+    )
+    assert main._run(["status"]) == 0
+    out = capsys.readouterr().out
+    assert "0123456789ab" in out
+    assert row(out, "synthetic") == ["synthetic", "4", "2", "1", "1", "2"]
+    demo = " ".join(row(out, "demo"))
+    assert "NOT VALID 123 steps IoU 0.812 AP50 0.500 fail serves v3 127.0.0.1:8500: none" in demo
+
+
+def test_a_wrong_key_is_named(workspace, capsys):
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("    network:", "    netwrok:", 1))
+    assert main._run(["status"]) == 2
+    err = capsys.readouterr().err
+    assert "netwrok: unknown key" in err
+    assert "Did you mean 'network'?" in err
+
+
+def test_columns_line_up(capsys):
+    print_table(("a", "long head"), [("wide cell", "x"), ("y", "z")])
+    assert capsys.readouterr().out == "a          long head\nwide cell  x\ny          z\n"
