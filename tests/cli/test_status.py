@@ -1,6 +1,5 @@
 """`segtrail status`, on a workspace made by hand."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+        text = (ROOT / name).read_text().replace("127.0.0.1:8500", "127.0.0.1:9")
+        (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEGTRAIL_HOME", raising=False)
     return tmp_path
@@ -58,7 +58,7 @@ def test_what_is_there_is_shown(workspace, capsys):
     assert "0123456789ab" in out
     assert row(out, "synthetic") == ["synthetic", "4", "2", "1", "1", "2"]
     demo = " ".join(row(out, "demo"))
-    assert "NOT VALID 123 steps IoU 0.812 AP50 0.500 fail serves v3 127.0.0.1:8500: none" in demo
+    assert "NOT VALID 123 steps IoU 0.812 AP50 0.500 fail serves v3 127.0.0.1:9: none" in demo
 
 
 def test_a_wrong_key_is_named(workspace, capsys):
