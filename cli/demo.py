@@ -89,14 +89,19 @@ def _print_end(workspace: Workspace, asked: Path, times: list[tuple[str, float]]
     def short(path: Path) -> str:
         return str(path.relative_to(workspace.root))
 
+    prefect = "" if _own_prefect() else "PREFECT_HOME=$PWD/.prefect "
+    places = {
+        f"{short(asked)}/*.overlay.png": "what the server answered",
+        f"{short(artifacts)}/evaluation/worst.png": "the worst test images, with the truth",
+        f"{short(artifacts)}/validation/data_docs/index.html": "what is expected of the data",
+        "mlflow ui --backend-store-uri sqlite:///mlflow.db": "the training runs",
+        f"{prefect}prefect server start": "the flow's runs",
+        "segtrail status": "where everything stands",
+    }
+    width = max(map(len, places))
     print("\nLook at:")
-    print(f"  {short(asked)}/*.overlay.png              what the server answered")
-    print(f"  {short(artifacts)}/evaluation/worst.png         the worst test images")
-    print(f"  {short(artifacts)}/validation/data_docs/index.html   what was expected of the data")
-    print("  mlflow ui --backend-store-uri sqlite:///mlflow.db     the training runs")
-    home = "" if _own_prefect() else "PREFECT_HOME=$PWD/.prefect "
-    print(f"  {home}prefect server start     the flow's runs")
-    print("  segtrail status; git log; dvc dag")
+    for place, what in places.items():
+        print(f"  {place:<{width}}  {what}")
     total = sum(seconds for _, seconds in times)
     parts = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in times)
     print(f"\n{total:.0f} s: {parts}")

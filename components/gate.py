@@ -10,7 +10,7 @@ from model.evaluation import read_examples, score
 from segtrail.artifacts import TEST, Evaluation, Examples, Model, Verdict
 from segtrail.errors import LineageError, StageError
 from segtrail.files import atomic_path, read_json, sha256_bytes, write_json
-from segtrail.params import load_recipe
+from segtrail.params import dump, load_recipe
 from segtrail.progress import say, track
 from segtrail.saved_model import digest
 from segtrail.workspace import Workspace
@@ -44,7 +44,9 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
     candidate = pd.read_parquet(evaluation.per_image)
     champion = _champion(workspace, name)
     scores = None
-    if champion is not None:
+    if champion is not None and champion["model_digest"] == model_digest:
+        scores = candidate
+    elif champion is not None:
         scores = _champion_scores(workspace, name, champion, metrics["examples_digest"])
     rules = apply_rules(recipe.gate, candidate, scores)
     verdict = {
@@ -52,6 +54,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         "verdict": overall(rules),
         "model_digest": model_digest,
         "champion": champion,
+        "gate": dump(recipe.gate),
         "rules": [to_json(rule) for rule in rules],
     }
     write_json(Verdict.of(workspace, name).path, verdict)

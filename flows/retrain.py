@@ -7,6 +7,7 @@ TensorFlow and MLflow never share one with Prefect.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -33,6 +34,8 @@ from segtrail.workspace import Workspace
 REJECTED, INSUFFICIENT = "Rejected", "Insufficient evidence"
 SERVES, PROMOTED = "Already serves", "Promoted"
 _VERDICTS = {EXIT_REJECTED: REJECTED, EXIT_INSUFFICIENT: INSUFFICIENT}
+# TensorFlow looks for a GPU and tells, before any log level is obeyed, that there is none.
+_NOISE = re.compile(r"absl::InitializeLog\(\) is called|cudart_stub\.cc:|cuda_platform\.cc:")
 _STATE_NAMES = {Did.SKIPPED: "Skipped", Did.RESTORED: "Restored", Did.RAN: "Completed"}
 
 
@@ -49,7 +52,7 @@ def _say_for(name: str) -> Callable[[str], None]:
     logger = get_run_logger()
 
     def log(line: str) -> None:
-        if line.strip():
+        if line.strip() and not _NOISE.search(line):
             logger.info(f"{name:>14} | {line}", extra={"segtrail": True})
 
     return log
