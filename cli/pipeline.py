@@ -58,7 +58,6 @@ def deploy(
       prefect worker start --pool segtrail
     """
     from flows.deploy import deploy as run
-
     from segtrail.params import load_recipe
 
     workspace = Workspace.find()

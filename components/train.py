@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from segtrail.progress import say
 from segtrail.saved_model import digest
 from segtrail.workspace import Workspace
 
+_VALIDATION_TILES = 160  # enough to see how training goes; the test split decides
+
 
 def train(workspace: Workspace, name: str) -> Model:
     """Trains the recipe's network and writes the candidate and the record of its training.
@@ -34,6 +37,8 @@ def train(workspace: Workspace, name: str) -> Model:
     Raises:
         StageError: Training broke down, or the SavedModel does not load in a fresh process.
     """
+    # TensorFlow's own allocator keeps its pages: a tenth less time than malloc on CPU
+    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     import keras
     import tensorflow as tf
     import tensorflow_transform as tft
@@ -53,8 +58,9 @@ def train(workspace: Workspace, name: str) -> Model:
         transform.tiles(TRAIN), graph, recipe.preprocessing, options, channels
     )
     validation = validation_batches(
-        transform.tiles(VALIDATION), graph, recipe.preprocessing, options.batch_size, channels
-    )
+        transform.tiles(VALIDATION), graph, recipe.preprocessing, options.batch_size, channels,
+        every=-(-_count(transform, VALIDATION) // _VALIDATION_TILES),
+    )  # fmt: skip
     network = build_unet(recipe.network, channels, len(PLANES))
     facts: dict[str, Any] = {
         "code_digest": code_digest(),
@@ -85,6 +91,10 @@ def train(workspace: Workspace, name: str) -> Model:
         _write_record(record_folder, facts, history, run)
     say(f"candidate {facts['model_digest'][:12]} in {candidate.root}; MLflow run {run.run_id}")
     return candidate
+
+
+def _count(transform: TransformGraph, split: str) -> int:
+    return sum(read_json(transform.statistics)["tiles"][split].values())
 
 
 def _write_record(

@@ -85,8 +85,9 @@ def validation_batches(
     options: Preprocessing,
     batch_size: int,
     channels: int,
+    every: int = 1,
 ) -> Any:
-    """Returns the tiles of a split once, whole, in order; shapes as `training_batches`."""
+    """Returns each `every`-th tile of a split, whole, in order; shapes as `training_batches`."""
     import tensorflow as tf
 
     paths = [path for part in tiles.values() for path in part]
@@ -96,7 +97,13 @@ def validation_batches(
         x = tf.ensure_shape(x, [options.tile, options.tile, channels])
         return x, target_tensor(tile[TARGET])
 
-    return read_tiles(paths, options, channels).map(prepare).batch(batch_size).prefetch(1)
+    return (
+        read_tiles(paths, options, channels)
+        .shard(every, 0)
+        .map(prepare)
+        .batch(batch_size)
+        .prefetch(1)
+    )
 
 
 def _crop(pixels: Any, target: Any, side: int, seed: Any) -> tuple[Any, Any]:
