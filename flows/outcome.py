@@ -9,6 +9,7 @@ from lineage import ledger
 from segtrail import git, saved_model
 from segtrail.artifacts import Model, Verdict
 from segtrail.files import read_json
+from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
 from serving import config
 
@@ -39,7 +40,22 @@ def nothing_to_do(workspace: Workspace, recipe: str, plan: Plan) -> int | None:
         return None
     if git.run(workspace.root, "status", "--porcelain", "--", "dvc.lock"):
         return None
+    if not judged(workspace, recipe):
+        return None
     return served_version_of_candidate(workspace, recipe)
+
+
+def judged(workspace: Workspace, recipe: str) -> bool:
+    """Whether the verdict on the candidate is a pass by the gate's rules as they are now."""
+    found = Verdict.of(workspace, recipe)
+    if not found.exists:
+        return False
+    verdict = read_json(found.path)
+    return (
+        verdict["model_digest"] == saved_model.digest(Model.of(workspace, recipe).root)
+        and verdict["gate"] == dump(load_recipe(workspace, recipe).gate)
+        and verdict["verdict"] == "pass"
+    )
 
 
 def already_serves(recipe: str, version: int) -> str:
@@ -48,10 +64,10 @@ def already_serves(recipe: str, version: int) -> str:
 
 
 def rejection(workspace: Workspace, recipe: str) -> str:
-    """Returns one line about the verdict that was not a pass."""
+    """Returns what the rules that did not pass say."""
     verdict = read_json(Verdict.of(workspace, recipe).require().path)
     says = [rule["says"] for rule in verdict["rules"] if rule["verdict"] != "pass"]
-    return f"{recipe}: not promoted: {'; '.join(says)}"
+    return "; ".join(says)
 
 
 def shortened(items: Sequence[str], most: int = 4) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,8 @@ from flows import leash
 from flows.environment import child_environment
 
 KEPT_LINES = 200
+# What TensorFlow writes before anything can tell it to be quiet: that there is no GPU.
+_NOISE = re.compile(r"WARNING: All log messages before absl|[IWE]0000 00:00:\d+")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def run(
 ) -> Finished:
     """Runs `command` in `root`; calls `on_line` with each line of both its outputs.
 
+    TensorFlow's start-up lines are left out.
+
     Args:
         command: Program and arguments.
         root: The workspace: working directory, and where the code comes from.
@@ -59,6 +64,8 @@ def run(
     def read(stream: IO[str], kept: deque[str]) -> None:
         for raw in stream:
             line = raw.rstrip("\n")
+            if _NOISE.match(line):
+                continue
             kept.append(line)
             with one_at_a_time:
                 on_line(line)

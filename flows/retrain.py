@@ -144,12 +144,18 @@ def _retrain(
     if outcome.promotion_was_cut_short(workspace, recipe):
         say("a promotion was cut short; it is brought to an end first")
         command("promote", "--recover")
-    if (version := outcome.served_version_of_candidate(workspace, recipe)) is not None:
+    version = outcome.served_version_of_candidate(workspace, recipe)
+    if version is not None and outcome.judged(workspace, recipe):
         return _end(SERVES, outcome.already_serves(recipe, version))
     verdict = command("gate", allowed=_VERDICTS)
     if verdict in _VERDICTS.values():
+        why = outcome.rejection(workspace, recipe)
+        if version is not None:
+            return _end(verdict, f"{recipe}: v{version} goes on serving, but: {why}")
         command("reject", *_by(by))
-        return _end(verdict, outcome.rejection(workspace, recipe))
+        return _end(verdict, f"{recipe}: not promoted: {why}")
+    if version is not None:
+        return _end(SERVES, outcome.already_serves(recipe, version))
     command("infra-validate")
     command("promote", *_by(by), *(["--allow-dirty"] if allow_dirty else []))
     return _end(PROMOTED, f"{recipe}: v{outcome.champion(workspace, recipe)} serves")

@@ -88,6 +88,7 @@ COMPONENTS = {
     """,
     "gate": """
         from components._common import *
+        from segtrail.params import dump, load_recipe
         from segtrail.saved_model import digest
         def judge(workspace, name):
             begin(workspace, "gate")
@@ -97,6 +98,7 @@ COMPONENTS = {
             model = workspace.artifacts(name) / "model"
             out = {"verdict": verdict, "rules": [rule], "model_digest": digest(model)}
             out["champion"] = None
+            out["gate"] = dump(load_recipe(workspace, name).gate)
             write_json(workspace.artifacts(name) / "gate/verdict.json", out)
             return out
     """,

@@ -55,7 +55,8 @@ def test_from_the_first_model_to_a_change_and_back_to_rest(small, retrain):
 
     small.set_param("recipes.demo.gate.absolute.0.min", 0.123)
     done = retrain(small)
-    assert (done.returncode, small.calls()) == (0, [])  # the champion is the candidate
+    assert (done.returncode, small.calls()) == (0, ["gate"])  # the champion is the candidate
+    assert "v2 already serves" in done.stdout
 
 
 @pytest.mark.slow
