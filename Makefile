@@ -42,5 +42,6 @@ readme: $(VENV)/.dev   ## the README's commands that are not marked slow
 lock: $(VENV)/.dev   ## resolve the dependencies anew, for Python 3.11 to 3.13
 	$(BIN)/python scripts/lock.py
 
-clean:           ## removes what running made, but not data, models, MLflow or the ledger
-	rm -rf artifacts .segtrail .pytest_cache .mypy_cache .ruff_cache
+clean:           ## remove tools' caches and logs; data, artifacts, models, MLflow and the ledger stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .segtrail/infra .segtrail/load-test .segtrail/champion-scores .segtrail/*.log

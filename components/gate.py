@@ -8,6 +8,7 @@ from typing import Any
 from components.gating.rules import apply_rules, overall, to_json
 from model.evaluation import read_examples, score
 from segtrail.artifacts import TEST, Evaluation, Examples, Model, Verdict
+from segtrail.code import code_digest
 from segtrail.errors import LineageError, StageError
 from segtrail.files import atomic_path, read_json, sha256_bytes, write_json
 from segtrail.params import dump, load_recipe
@@ -86,7 +87,8 @@ def _champion_scores(
     """Returns the champion's per-image scores on the present test images."""
     import pandas as pd
 
-    key = sha256_bytes(f"{champion['model_digest']} {examples_digest}".encode())[:16]
+    facts = f"{champion['model_digest']} {examples_digest} {code_digest()}"
+    key = sha256_bytes(facts.encode())[:16]
     kept: Path = workspace.scratch / "champion-scores" / name / f"{key}.parquet"
     if not kept.exists():
         from segtrail.session import SessionModel

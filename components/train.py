@@ -63,6 +63,7 @@ def train(workspace: Workspace, name: str) -> Model:
     )  # fmt: skip
     network = build_unet(recipe.network, channels, len(PLANES))
     facts: dict[str, Any] = {
+        "recipe": dump(recipe),
         "code_digest": code_digest(),
         "environment": environment(),
         "seed": options.seed,

@@ -28,7 +28,11 @@ def main(venv: str, lock: str) -> None:
     python = Path(venv) / "bin" / "python"
     uv = shutil.which("uv")
     if not python.exists() or subprocess.run([python, "-c", ""], check=False).returncode:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+        make = [uv, "venv", "--clear", "--python", sys.executable, venv] if uv else [
+            sys.executable, "-m", "venv", "--clear", venv,
+        ]  # fmt: skip
+        if subprocess.run(make, check=False).returncode:
+            sys.exit("no virtual environment; on Debian and Ubuntu: apt install python3-venv")
     print(f"installing {lock} into {venv} with {'uv' if uv else 'pip'} (some minutes) ...")
     environment = os.environ | {"UV_COMPILE_BYTECODE": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

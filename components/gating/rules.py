@@ -80,7 +80,10 @@ def _absolute(rule: AbsoluteRule, gate: Gate, candidate: Any) -> RuleVerdict:
 
 def _relative(rule: RelativeRule, gate: Gate, candidate: Any, champion: Any) -> RuleVerdict:
     text = f"{rule.metric} not below the champion's by more than {rule.margin:g}" + _on(rule.slice)
-    both = candidate.merge(champion, on="sha256", suffixes=("", "_champion"))
+    # the same bytes, too: an image may have been replaced since the champion was scored
+    both = candidate.merge(
+        champion, on=["image", "sha256"], suffixes=("", "_champion"), validate="one_to_one"
+    )
     both = _of_slice(both, rule.slice)
     if len(both) < rule.min_images:
         return _too_few(text, rule, -rule.margin, len(both))

@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = "tiny"
+IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@localhost")
 PARAMS = {
     "datasets": {
         "cells": {
@@ -50,7 +51,11 @@ class Clone:
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["git", *arguments], cwd=self.root, check=True, capture_output=True, text=True
+            ["git", *IDENTITY, *arguments],
+            cwd=self.root,
+            check=True,
+            capture_output=True,
+            text=True,
         )
         return done.stdout.strip()
 
@@ -99,7 +104,7 @@ def make_clone(folder: Path) -> Clone:
     clone = Clone(folder)
     clone.git("init", "-q", "-b", "main")
     clone.git("add", "-A")
-    clone.git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "Start")
+    clone.git("commit", "-qm", "Start")
     return clone
 
 
