@@ -40,5 +40,4 @@ def ingest(
     print(
         f"{dataset}: {delivery.images} images ({len(delivery.added)} added, "
         f"{len(delivery.replaced)} replaced)"
-        + (f", commit {delivery.commit[:9]}" if delivery.commit else "")
     )

@@ -82,6 +82,16 @@ def _run(arguments: list[str] | None) -> int:
         # Whoever read the output has left; nobody is there to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_ERROR
+    except OSError as e:  # a full disk, a file that may not be read
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        what = f"{e.filename}: {e.strerror}" if e.filename is not None and e.strerror else str(e)
+        print(
+            f"error: {what}\n  -> mend that and try again; {DEBUG_VARIABLE}=1 shows where it "
+            "happened",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+        return EXIT_ERROR
 
 
 if __name__ == "__main__":

@@ -84,6 +84,8 @@ def _predict_one(client: Client, recipe: str, path: Path, out: Path) -> str:
     took_ms = 1000 * (time.perf_counter() - started)
     mask, picture = (out / f"{path.stem}.{kind}.png" for kind in ("mask", "overlay"))
     assert answer.mask_png is not None
-    write_bytes(mask, answer.mask_png)
-    write_bytes(picture, encode_png(overlay.draw(image, answer.labels)))
+    drawn = encode_png(overlay.draw(image, answer.labels))
+    for file, content in ((mask, answer.mask_png), (picture, drawn)):
+        if not (file.is_file() and file.read_bytes() == content):
+            write_bytes(file, content)
     return f"{path}: {answer.count} objects, {recipe} v{answer.version}, {took_ms:.0f} ms -> {mask}"

@@ -17,8 +17,9 @@ def serve(
 ) -> None:
     """Serve the champions; follows promotions by itself.
 
-    Starts TensorFlow Serving where tensorflow_model_server is installed, else segtrail's own
-    stand-in, which speaks the same gRPC protocol. Runs until Ctrl-C.
+    Starts TensorFlow Serving where tensorflow_model_server is installed: it listens on all
+    addresses of this machine and asks nobody who they are. Else segtrail's own stand-in, which
+    speaks the same gRPC protocol and answers this machine only. Runs until Ctrl-C.
 
     \b
     Examples:
@@ -26,9 +27,16 @@ def serve(
       segtrail serve --port 9000 --config /srv/models.config
     """
     import os
+    import sys
 
     from segtrail.errors import ServingError
-    from serving.launch import describe_server, server_command, server_environment
+    from serving.launch import (
+        TF_SERVING,
+        describe_server,
+        free_port,
+        server_command,
+        server_environment,
+    )
 
     if config is None:
         from segtrail.workspace import Workspace
@@ -38,7 +46,15 @@ def serve(
         raise ServingError(
             f"{config}: not there; no model has been promoted yet", "segtrail retrain --recipe demo"
         )
+    port = port or free_port()
     command = server_command(port, config=config)
-    where = f"127.0.0.1:{port}" if port else "a free port of 127.0.0.1"
+    everywhere = Path(command[0]).name == TF_SERVING
+    where = f"port {port} of all addresses" if everywhere else f"127.0.0.1:{port}"
+    if everywhere:
+        print(
+            f"warning: whoever reaches port {port} of this machine can ask the models: requests "
+            "are not authenticated; let a firewall keep others out",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     print(f"{describe_server()} on {where}, following {config}; Ctrl-C ends it", flush=True)
     os.execvpe(command[0], command, server_environment())

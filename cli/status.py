@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from segtrail.workspace import Workspace
 
 ASK_S = 1.0
+DAMAGED = "damaged"
 
 
 def status() -> None:
@@ -54,13 +55,19 @@ def _data_version(workspace: Workspace) -> str:
     path = workspace.root / "data.dvc"
     if not path.exists():
         return "none yet; start with: segtrail ingest --help"
-    return str(yaml.safe_load(path.read_text())["outs"][0]["md5"])[:12]
+    try:
+        return str(yaml.safe_load(path.read_text())["outs"][0]["md5"])[:12]
+    except (yaml.YAMLError, ValueError, LookupError, TypeError):
+        return DAMAGED
 
 
 def _dataset(folder: Path, name: str) -> tuple[str, ...]:
-    splits = Counter(row["split"] for row in _rows(folder / "splits.csv"))
-    counts = [str(splits[split]) for split in ("train", "validation", "test")]
-    deliveries = len(_rows(folder / "deliveries.csv"))
+    try:
+        splits = Counter(row["split"] for row in _rows(folder / "splits.csv"))
+        counts = [str(splits[split]) for split in ("train", "validation", "test")]
+        deliveries = len(_rows(folder / "deliveries.csv"))
+    except (csv.Error, ValueError, KeyError):
+        return (name, *[DAMAGED] * 5)
     return (name, str(splits.total()), *counts, str(deliveries))
 
 
@@ -79,25 +86,31 @@ def _recipe(workspace: Workspace, name: str, target: str) -> tuple[str, ...]:
     version = config.champion(workspace.models_config, name)
     return (
         name,
-        _passed(results.get("validate"), "valid", "NOT VALID"),
-        f"{results['train']['steps']} steps" if "train" in results else "-",
-        _metrics(results.get("evaluate")),
-        str(results["gate"]["verdict"]) if "gate" in results else "-",
-        _passed(results.get("infra-validate"), "serves", "DOES NOT SERVE"),
+        _cell(results, "validate", lambda found: "valid" if found["passed"] else "NOT VALID"),
+        _cell(results, "train", lambda found: f"{found['steps']} steps"),
+        _cell(results, "evaluate", _metrics),
+        _cell(results, "gate", lambda found: str(found["verdict"])),
+        _cell(
+            results,
+            "infra-validate",
+            lambda found: "serves" if found["passed"] else "DOES NOT SERVE",
+        ),
         "-" if version is None else f"v{version}",
         _server(name, target),
     )
 
 
-def _passed(result: Any, yes: str, no: str) -> str:
-    if result is None:
+def _cell(results: dict[str, Any], stage: str, words: Callable[[Any], str]) -> str:
+    """Returns a stage's result in words; a full disk or a hand may have left anything."""
+    if stage not in results:
         return "-"
-    return yes if result["passed"] else no
+    try:
+        return words(results[stage])
+    except (LookupError, TypeError, ValueError):
+        return DAMAGED
 
 
 def _metrics(result: Any) -> str:
-    if result is None:
-        return "-"
     every = result["slices"]["all"]
     return f"IoU {every['mean_iou']:.3f} AP50 {every['ap_50']:.3f}"
 

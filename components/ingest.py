@@ -15,6 +15,7 @@ from components.ingestion.synthetic import generate
 from segtrail import git, png, telemetry
 from segtrail.errors import ConfigError
 from segtrail.files import sha256_bytes
+from segtrail.lock import flow_lock
 from segtrail.params import load_params, near
 from segtrail.progress import say, track
 from segtrail.recipe import Dataset
@@ -62,7 +63,8 @@ def ingest(
     """Lands one delivery, or refuses all of it.
 
     Adds and replaces images; takes none away. The same delivery again changes nothing. An
-    ingestion that was interrupted is finished first.
+    ingestion that was interrupted is finished first. Waits until no flow runs: the data of a
+    candidate that is being judged must not change.
 
     Args:
         workspace: In git and DVC.
@@ -81,7 +83,7 @@ def ingest(
     settings = _settings(workspace, dataset)
     versioning.require_repositories(workspace)
     landing = Landing(workspace)
-    with landing.lock():
+    with landing.lock(), flow_lock(workspace, say):
         if unfinished := landing.resume(lambda message: versioning.record(workspace, message)):
             say(f"finished the interrupted ingestion of {unfinished.dataset}")
         versioning.restore(workspace)
@@ -124,7 +126,7 @@ def _deliver(
         return delivery
 
     landing.start()
-    arrived = _read_all(source, ledger, landing)
+    arrived, shared = _read_all(source, ledger, landing)
     problems = Problems(source.name)
     extended = splits.extend(ledger, arrived, settings.splits, problems)
     problems.raise_if_any()
@@ -152,14 +154,25 @@ def _deliver(
     commit = landing.commit(
         dataset, _message(dataset, row), lambda message: versioning.record(workspace, message)
     )
+    if shared:
+        say(
+            f"{len(shared)} image{'' if len(shared) == 1 else 's'} with overlaps of at most "
+            f"{max(shared)} pixel{'' if max(shared) == 1 else 's'}; the later mask won"
+        )
     return replace(delivery, commit=commit)
 
 
-def _read_all(source: Source, ledger: splits.Ledger, landing: Landing) -> list[splits.Row]:
-    """Checks all images and stages those that are new or other than in the ledger."""
+def _read_all(
+    source: Source, ledger: splits.Ledger, landing: Landing
+) -> tuple[list[splits.Row], list[int]]:
+    """Checks all images and stages those that are new or other than in the ledger.
+
+    Returns:
+        Their rows; and of those whose masks overlap, the most pixels that a mask shares.
+    """
     problems = Problems(source.name)
     items = dsb2018.find_items(source.names, problems)
-    arrived = []
+    arrived, shared = [], []
     for item in track(items, f"checking the images of {source.name}"):
         checked = checks.read_item(source, item, problems)
         if checked is None:
@@ -179,8 +192,10 @@ def _read_all(source: Source, ledger: splits.Ledger, landing: Landing) -> list[s
             landing.stage(f"images/{row.image}.png", checked.image)
             landing.stage(f"masks/{row.image}.png", mask)
         arrived.append(row)
+        if checked.shared:
+            shared.append(checked.shared)
     problems.raise_if_any()
-    return arrived
+    return arrived, shared
 
 
 def _settings(workspace: Workspace, dataset: str) -> Dataset:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.promotion import candidate, recovery, steps
+from components.promotion import agreement, candidate, recovery, steps
 from components.promotion.plan import Plan
 from lineage import ledger
 from segtrail import git
@@ -154,13 +154,18 @@ def reject(
 
     Returns:
         The entry, or None when the ledger says the same already.
+
+    Raises:
+        LineageError: This ledger is not the one that what serves was promoted by.
     """
     if verdict["verdict"] == "pass":
         raise ValueError(f"{name}: the verdict is 'pass'; nothing to reject")
     path = workspace.ledger(name)
     details = {key: verdict.get(key) for key in ("verdict", "rules", "champion")}
     with _exclusive(workspace):
-        known = [e for e in ledger.read(path) if e.event == ledger.REJECTED]
+        entries = ledger.read(path)
+        agreement.serving_version(workspace, name, entries)
+        known = [e for e in entries if e.event == ledger.REJECTED]
         digest = verdict["model_digest"]
         if any(e.model_digest == digest and e.details == details for e in known):
             return None

@@ -99,7 +99,7 @@ def _run(
 
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(beam_options))
-    except (ValueError, SystemExit) as e:
+    except (ValueError, ImportError, AttributeError, SystemExit) as e:
         raise ConfigError(f"Beam does not take {' '.join(beam_options)}: {e}") from None
     slices = _slices(examples)
     with (

@@ -19,10 +19,22 @@ from segtrail.errors import SegtrailError, WorkspaceError
 from segtrail.files import write_text
 from segtrail.workspace import Workspace
 
+_WORKERS = "workers"
+
 
 def folder(workspace: Workspace, recipe: str) -> Path:
     """Returns where the clone of a recipe's worker lies."""
-    return workspace.scratch / "workers" / recipe
+    return workspace.scratch / _WORKERS / recipe
+
+
+def branch(recipe: str) -> str:
+    """Returns the branch that a recipe's worker commits to."""
+    return f"segtrail/{recipe}"
+
+
+def is_workers(workspace: Workspace, recipe: str) -> bool:
+    """Whether the workspace is the clone of the recipe's worker."""
+    return workspace.root.parts[-3:] == (".segtrail", _WORKERS, recipe)
 
 
 def prepare(workspace: Workspace, recipe: str) -> Path:
@@ -37,7 +49,10 @@ def prepare(workspace: Workspace, recipe: str) -> Path:
     if not (clone / ".git").exists():
         clone.parent.mkdir(parents=True, exist_ok=True)
         git.run(workspace.root, "clone", "--quiet", str(workspace.root), str(clone))
-        git.run(clone, "checkout", "--quiet", "-B", f"segtrail/{recipe}")
+        # where an earlier clone handed its work back, this one goes on from there
+        handed_back = f"refs/remotes/origin/{branch(recipe)}"
+        start = [handed_back] if git.run(clone, "for-each-ref", handed_back) else []
+        git.run(clone, "checkout", "--quiet", "--no-track", "-B", branch(recipe), *start)
     cache = cache_folder(workspace.root).resolve()
     if cache.name == "md5" and cache.parent.name == "files":  # DVC adds these two itself
         cache = cache.parents[1]
@@ -70,6 +85,24 @@ def refresh(clone: Path) -> None:
         )  # fmt: skip
         if done.returncode:
             raise WorkspaceError(f"{clone}: dvc checkout data.dvc: {done.stderr.strip()}")
+
+
+def hand_back(clone: Path, recipe: str) -> str:
+    """Pushes the worker's branch and the recipe's tags into the workspace's repository.
+
+    Its checkout, and whatever branch is checked out there, stay as they are.
+
+    Returns:
+        One line that says so, or why it could not be done: what was promoted stays promoted.
+    """
+    name = branch(recipe)
+    tags = f"refs/tags/{recipe}/v*"
+    refs = [f"HEAD:refs/heads/{name}", f"{tags}:{tags}"]
+    try:
+        git.run(clone, "push", "--quiet", "origin", *refs)
+    except WorkspaceError as e:
+        return f"{name} is not in the workspace's repository: {' '.join(e.message.split())}"
+    return f"{name} is in the workspace's repository; there: git merge {name}"
 
 
 def main() -> int:

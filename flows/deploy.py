@@ -43,7 +43,7 @@ def deploy(workspace: Workspace, recipe: str, cron: str | None, work_pool: str) 
     _check_cron(cron)
     _ensure_pool(work_pool)
     root = clone.prepare(workspace, recipe)
-    say(f"worker's clone: {root}, branch segtrail/{recipe}")
+    say(f"worker's clone: {root}, branch {clone.branch(recipe)}")
     found = _register(workspace, root, recipe, cron, work_pool)
     when = f"at {cron!r}" if cron else f"when asked: prefect deployment run retrain/{recipe}"
     say(f"retrain/{recipe} is registered with {url}; runs {when}")

@@ -17,8 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import MissingContextError
 from prefect.states import Completed
 
-from flows import outcome, process, stages
-from flows.lock import flow_lock
+from flows import clone, outcome, process, stages
 from flows.repro import Did, as_error, reproduce
 from segtrail import git, telemetry
 from segtrail.artifacts import ValidationResult
@@ -29,6 +28,7 @@ from segtrail.errors import (
     StageError,
 )
 from segtrail.files import read_json
+from segtrail.lock import flow_lock
 from segtrail.workspace import Workspace
 
 REJECTED, INSUFFICIENT = "Rejected", "Insufficient evidence"
@@ -123,7 +123,11 @@ def retrain(recipe: str, allow_dirty: bool = False, by: str | None = None) -> St
     telemetry.switch_off()
     workspace = Workspace.find()
     with flow_lock(workspace, say) as lock:
-        return _retrain(workspace, recipe, allow_dirty, by, lock)
+        try:
+            return _retrain(workspace, recipe, allow_dirty, by, lock)
+        finally:
+            if clone.is_workers(workspace, recipe):
+                say(clone.hand_back(workspace.root, recipe))
 
 
 def _retrain(

@@ -20,6 +20,7 @@ from segtrail.errors import ConfigError, SegtrailError, StageError, WorkspaceErr
 from segtrail.workspace import Workspace
 
 DATA = "data.dvc"
+EMPTY = "d751713988987e9331980363e24189ce.dir"  # DVC's name for a folder without files
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,11 @@ def _check_data(root: Path, status: list[Any]) -> None:
         outs = entry.get("changed outs", {}) if isinstance(entry, dict) else {}
         for how in outs.values():
             if not (root / "data").exists():
+                if EMPTY in (root / DATA).read_text(encoding="utf-8"):
+                    raise WorkspaceError(
+                        f"{root / 'data'}: nothing was ingested yet",
+                        "segtrail ingest SOURCE --dataset NAME",
+                    )
                 raise WorkspaceError(
                     f"{root / 'data'}: not there; {DATA} says what belongs there",
                     f"dvc checkout {DATA}   (with a DVC remote: dvc pull {DATA})",

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from flows import outcome, stages
 from flows.environment import child_environment, prefect_environment
-from flows.lock import flow_lock
 from flows.process import leashed
+from segtrail.lock import flow_lock
 from segtrail.progress import say
 from segtrail.workspace import Workspace
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from segtrail.workspace import Workspace
 
 REQUIREMENTS = "requirements.lock"
 DELIVERY_COLUMNS = ("delivery", "source_sha256")
+TRAINED_BY = ("classes", "preprocessing", "network", "training", "objects")
+_SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[\w.-]{2,}):/*(?P<path>[^/@][^@]*)")  # [user@]host:path
 
 
 def gather(workspace: Workspace, name: str) -> Facts:
@@ -36,7 +39,7 @@ def gather(workspace: Workspace, name: str) -> Facts:
     Raises:
         MissingArtifactError: A stage has not run.
         LineageError: The commit has no data version, or one that is not the one that the
-            model was trained on.
+            model was trained on; or the model was trained by another recipe than the present.
     """
     root = workspace.root
     recipe = load_recipe(workspace, name)
@@ -44,6 +47,7 @@ def gather(workspace: Workspace, name: str) -> Facts:
     run = read_json(TrainingRun.of(workspace, name).require().run)
     data = data_version.at_commit(root, commit, recipe.dataset)
     _check_trained_on(run, data, commit)
+    _check_trained_by(run, dump(recipe), name)
     training = mlflow_record.run(workspace, run["mlflow_run_id"])
     splits = data_version.read_file(root, data.files, "splits.csv")
     deliveries = data_version.read_file(root, data.files, "deliveries.csv")
@@ -103,6 +107,8 @@ def repository(root: Path) -> str | None:
         url = git.run(root, "config", "remote.origin.url")
     except WorkspaceError:
         return None
+    if "://" not in url and (scp := _SCP.fullmatch(url)):
+        return f"ssh://{scp['host']}/{scp['path']}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "ssh"):
         return None  # a path on this machine, which says nothing elsewhere
@@ -118,6 +124,25 @@ def _check_trained_on(run: Mapping[str, Any], data: data_version.DataVersion, co
                 f"the commit {commit[:12]} records {getattr(data, key)}",
                 "run the pipeline again on the committed data: segtrail retrain",
             )
+
+
+def _check_trained_by(run: Mapping[str, Any], recipe: Mapping[str, Any], name: str) -> None:
+    """Refuses a recipe, defaults and all, that is not the one the model was trained by."""
+    hint = f"segtrail retrain --recipe {name}"
+    trained = run.get("recipe")
+    if not isinstance(trained, Mapping):
+        raise LineageError("run.json does not say by which recipe the model was trained", hint)
+    for section in TRAINED_BY:
+        was, now = trained.get(section), recipe[section]
+        if was != now:
+            raise LineageError(f"the model was trained by {_difference(section, was, now)}", hint)
+
+
+def _difference(section: str, was: Any, now: Any) -> str:
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        key = next(k for k in (*now, *was) if was.get(k) != now.get(k))
+        section, was, now = f"{section}.{key}", was.get(key), now.get(key)
+    return f"{section} = {was!r}; the recipe now says {now!r}"
 
 
 def _digests(workspace: Workspace, path: Path) -> dict[str, str]:

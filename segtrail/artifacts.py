@@ -158,8 +158,14 @@ class InfraValidation(Artifact):
 
 
 def iter_results(workspace: Workspace, recipe: str) -> Iterator[tuple[str, Any]]:
-    """Yields `(stage, JSON)` of each small result that is there, for `segtrail status`."""
+    """Yields `(stage, JSON)` of each small result that is there, for `segtrail status`.
+
+    None stands for one that is damaged: not JSON.
+    """
     for kind in (ValidationResult, TrainingRun, Evaluation, Verdict, InfraValidation):
         artifact = kind.of(workspace, recipe)
         if artifact.exists:
-            yield kind.stage, read_json(artifact.root / kind.proof)
+            try:
+                yield kind.stage, read_json(artifact.root / kind.proof)
+            except ValueError:
+                yield kind.stage, None

@@ -77,15 +77,6 @@ def head(root: Path) -> str:
     return run(root, "rev-parse", "HEAD")
 
 
-def has_commits(root: Path) -> bool:
-    """Whether there is any commit yet."""
-    try:
-        head(root)
-    except WorkspaceError:
-        return False
-    return True
-
-
 def dirty_paths(root: Path) -> list[str]:
     """Returns changed and untracked paths, except those that segtrail itself commits."""
     status = run(root, "status", "--porcelain=v1", "--untracked-files=all", "-z")

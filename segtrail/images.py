@@ -47,7 +47,7 @@ def image_size(data: bytes, name: str) -> tuple[int, int]:
                 f"{name}: not an image: it starts with {data[:12]!r}; expected {_FORMATS}",
                 "replace the file by the image, or take it out",
             )
-    except (struct.error, IndexError, KeyError):
+    except (struct.error, IndexError, KeyError, OverflowError):
         raise DataError(f"{name}: its header is cut short after {len(data)} bytes") from None
     if height < 1 or width < 1:
         raise DataError(f"{name}: its header says {width}x{height} pixels")

@@ -73,9 +73,19 @@ def _explain(error: dict[str, Any], raw: Any) -> str:
         return f"{key}: {error['ctx']['error']}"
     said = error["msg"][0].lower() + error["msg"][1:]
     text = f"{key}: got {given!r}; {said}"
+    if kind in ("float_type", "int_type") and _is_number(given):
+        return f"{text} (YAML reads it as text: leave out the quotes, write 1.0e-3 for 1e-3)"
     if kind == "literal_error" and isinstance(given, str):
         text += near(given, str(error["ctx"]["expected"]).replace("'", "").split(" or "))
     return text
+
+
+def _is_number(given: Any) -> bool:
+    try:
+        float(given)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(given, str)
 
 
 def _fields_at(location: list[Any], raw: Any) -> list[str]:

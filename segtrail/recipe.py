@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -12,7 +12,9 @@ ALL = "all"  # the slice that is every image
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class Splits(_Strict):
@@ -36,7 +38,7 @@ class Dataset(_Strict):
     licence: str
     splits: Splits = Splits()
     slices: dict[str, Name] = Field(
-        default={}, description="what people call each cluster of raster statistics"
+        description="what people call each cluster of raster statistics"
     )
 
 
@@ -114,6 +116,14 @@ class Validation(_Strict):
     max_foreground: Fraction = 0.95
     max_objects: Annotated[int, Field(ge=1)] = 2000
 
+    @model_validator(mode="after")
+    def _sides_in_order(self) -> Validation:
+        if self.min_side > self.max_side:
+            raise ValueError(
+                f"min_side ({self.min_side}) must not be above max_side ({self.max_side})"
+            )
+        return self
+
 
 Metric = Literal["mean_iou", "mean_dice", "ap_50", "count_error"]
 
@@ -131,6 +141,10 @@ class AbsoluteRule(_Strict):
     def _one_bound(self) -> AbsoluteRule:
         if (self.min is None) == (self.max is None):
             raise ValueError("give one of min and max")
+        bound = self.max if self.min is None else self.min
+        if bound is not None and (bound < 0 or (bound > 1 and self.metric != "count_error")):
+            allowed = "0 or more" if self.metric == "count_error" else "between 0 and 1"
+            raise ValueError(f"{self.metric} is {allowed}; a bound of {bound} is out of reach")
         return self
 
 
@@ -159,19 +173,26 @@ class Serving(_Strict):
     target: str = Field(default="127.0.0.1:8500", pattern=r"^[^\s:/]+:\d{1,5}$")
     golden_images: Annotated[int, Field(ge=1, le=64)] = 5
 
+    @field_validator("target")
+    @classmethod
+    def _port_exists(cls, target: str) -> str:
+        if not 1 <= int(target.rpartition(":")[2]) <= 65_535:
+            raise ValueError(f"got {target!r}; the port should be between 1 and 65535")
+        return target
+
 
 class Recipe(_Strict):
-    """One model's configuration."""
+    """One model's configuration. A stage of `dvc.yaml` names its sections: none has a default."""
 
     dataset: Name
     classes: list[Name] = Field(min_length=1, max_length=1)
-    preprocessing: Preprocessing = Preprocessing()
-    network: Network = Network()
+    preprocessing: Preprocessing
+    network: Network
     training: Training
-    objects: Objects = Objects()
-    validation: Validation = Validation()
+    objects: Objects
+    validation: Validation
     gate: Gate
-    serving: Serving = Serving()
+    serving: Serving
     schedule: str | None = Field(default=None, description="cron line for `segtrail deploy`")
 
     @model_validator(mode="after")

@@ -81,15 +81,24 @@ def set_champion(path: Path, name: str, base_path: Path, version: int) -> None:
         ServingError: The file that is there cannot be read; it is left as it is.
         ValueError: The name is empty, the path relative or the version below 1.
     """
-    if not name or version < 1 or not base_path.is_absolute():
-        raise ValueError(
-            "expected a name, an absolute base path and a version of 1 or more; received "
-            f"{name!r}, {str(base_path)!r} and {version}"
-        )
-    wanted = ModelConfig(name=name, base_path=str(base_path), model_platform=_PLATFORM)
-    wanted.model_version_policy.specific.versions.append(version)
-    with _locked(path.parent):
+    wanted = _entry(name, base_path, version)
+    with _locked(path):
         _write(path, [*(e for e in _entries(path) if e.name != name), wanted])
+
+
+def write_anew(path: Path, champions: Mapping[str, tuple[Path, int]]) -> None:
+    """Replaces the file, whatever it holds, by one that names just these. Atomic.
+
+    Args:
+        path: The file.
+        champions: `{model: (absolute base path, version)}`.
+
+    Raises:
+        ValueError: See `set_champion`.
+    """
+    entries = [_entry(name, base, version) for name, (base, version) in champions.items()]
+    with _locked(path):
+        _write(path, entries)
 
 
 def withdraw(path: Path, name: str) -> None:
@@ -98,11 +107,22 @@ def withdraw(path: Path, name: str) -> None:
     Raises:
         ServingError: See `set_champion`.
     """
-    with _locked(path.parent):
+    with _locked(path):
         entries = _entries(path)
         kept = [entry for entry in entries if entry.name != name]
         if len(kept) != len(entries):
             _write(path, kept)
+
+
+def _entry(name: str, base_path: Path, version: int) -> Any:
+    if not name or version < 1 or not base_path.is_absolute():
+        raise ValueError(
+            "expected a name, an absolute base path and a version of 1 or more; received "
+            f"{name!r}, {str(base_path)!r} and {version}"
+        )
+    wanted = ModelConfig(name=name, base_path=str(base_path), model_platform=_PLATFORM)
+    wanted.model_version_policy.specific.versions.append(version)
+    return wanted
 
 
 def _entries(path: Path) -> list[Any]:
@@ -148,12 +168,14 @@ def _write(path: Path, entries: list[Any]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     """Holds off other writers, so that two promotions at once do not undo each other."""
-    folder.mkdir(parents=True, exist_ok=True)
-    fd = os.open(folder, os.O_RDONLY)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
+        for left in path.parent.glob(f".{path.name}.*.tmp"):
+            left.unlink()  # by a writer that was killed: no other one is at work now
         yield
     finally:
         os.close(fd)

@@ -25,6 +25,8 @@ from lineage import data_version, mlflow_record
 from segtrail import git
 from segtrail.files import sha256_bytes, write_json, write_text
 from segtrail.images import encode_png
+from segtrail.params import dump, load_recipe
+from segtrail.recipe import Gate
 from segtrail.saved_model import digest
 from segtrail.workspace import Workspace
 from serving import config
@@ -138,13 +140,15 @@ def retrain(
             "data_version": {"dvc_md5": data.dvc_md5, "sha256_root": data.sha256_root},
             "environment": {"python": "3.11", "cores": 2},
             "code_digest": "c" * 64,
+            "recipe": dump(load_recipe(workspace, RECIPE)),
         },
     )
     _evaluate(workspace, made / "evaluation", answers_by or threshold, model_digest)
     dvc(root, "repro", "--quiet", "--force")
     git.commit(root, ["dvc.lock"], f"Train with threshold {threshold}")
     artifacts = workspace.artifacts(RECIPE)
-    write_json(artifacts / "gate" / "verdict.json", verdict(model_digest))
+    judged = verdict(model_digest, champion=champion(workspace))
+    write_json(artifacts / "gate" / "verdict.json", judged)
     infra = {"model_digest": model_digest, "passed": True, "images": 2, "says": "2 images asked"}
     write_json(artifacts / "infra" / "result.json", infra)
     return model_digest
@@ -156,7 +160,15 @@ def write_model(folder: Path, threshold: int) -> None:
     write_text(folder / "variables" / "threshold", f"{threshold}\n")
 
 
-def verdict(model_digest: str, said: str = "pass") -> dict:
+def champion(workspace: Workspace) -> dict | None:
+    """Returns what serves, as the gate writes it in its verdict."""
+    version = config.champion(workspace.models_config, RECIPE)
+    if version is None:
+        return None
+    return {"version": version, "model_digest": digest(workspace.models / RECIPE / str(version))}
+
+
+def verdict(model_digest: str, said: str = "pass", champion: dict | None = None) -> dict:
     """Returns the gate's JSON."""
     rule = {
         "rule": "mean_iou of all >= 0.5", "metric": "mean_iou", "slice": "all",
@@ -164,8 +176,8 @@ def verdict(model_digest: str, said: str = "pass") -> dict:
         "says": "0.75 >= 0.5",
     }  # fmt: skip
     return {
-        "recipe": RECIPE, "verdict": said, "model_digest": model_digest, "champion": None,
-        "rules": [rule],
+        "recipe": RECIPE, "verdict": said, "model_digest": model_digest, "champion": champion,
+        "gate": dump(Gate.model_validate(_params()["recipes"][RECIPE]["gate"])), "rules": [rule],
     }  # fmt: skip
 
 
@@ -200,12 +212,16 @@ def dvc(root: Path, *args: str) -> None:
 
 def _params() -> dict:
     return {
-        "datasets": {DATASET: {"adapter": "dsb2018", "licence": "CC0-1.0"}},
+        "datasets": {DATASET: {"adapter": "dsb2018", "licence": "CC0-1.0", "slices": {}}},
         "recipes": {
             RECIPE: {
                 "dataset": DATASET,
                 "classes": ["nucleus"],
+                "preprocessing": {},
+                "network": {},
                 "training": {"steps": 3},
+                "objects": {},
+                "validation": {},
                 "gate": {"absolute": [{"metric": "mean_iou", "min": 0.5}]},
                 "serving": {"target": f"127.0.0.1:{free_port()}"},
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import stat
 import zipfile
@@ -20,6 +21,7 @@ MAX_TOTAL_BYTES = 64 << 30
 MAX_RATIO = 100  # unpacked : packed; the images of the Data Science Bowl reach 10
 RATIO_FROM_BYTES = 1 << 20  # small files may be as compressible as they like
 
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others inflate without a bound
 _JUNK_FOLDERS = {"__MACOSX", ".git"}
 _JUNK_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
@@ -33,7 +35,8 @@ class Source(AbstractContextManager["Source"], ABC):
 
     @property
     def name(self) -> str:
-        return self.path.name
+        # absolute: the name of `.` is empty
+        return Path(os.path.abspath(self.path)).name
 
     @abstractmethod
     def sha256(self) -> str:
@@ -56,12 +59,17 @@ class Folder(Source):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        problems, total = Problems(path.name), 0
+        problems, total = Problems(self.name), 0
         for at, folders, files in os.walk(path):
             folders[:] = sorted(f for f in folders if f not in _JUNK_FOLDERS)
             for name in sorted([*files, *folders]):
                 file = Path(at) / name
                 relative = file.relative_to(path).as_posix()
+                if not _is_utf8(relative):
+                    problems.add(relative, "its name is not UTF-8", "rename it")
+                    if name in folders:
+                        folders.remove(name)
+                    continue
                 status = file.lstat()
                 if stat.S_ISLNK(status.st_mode):
                     problems.add(relative, "is a symbolic link", "deliver the file itself")
@@ -97,15 +105,17 @@ class Zip(Source):
                 f"{path}: not a readable zip archive: {e}",
                 "copy or download it again; `unzip -t` tests it",
             ) from None
+        except OSError as e:
+            raise DataError(f"{path}: cannot be read: {e.strerror or e}") from None
         self._members: dict[str, zipfile.ZipInfo] = {}
-        problems = Problems(path.name)
+        problems = Problems(self.name)
         for info in self._zip.infolist():
             self._take(info, problems)
         _check_totals(
             len(self._members), sum(i.file_size for i in self._members.values()), problems
         )
         if sum(i.compress_size for i in self._zip.infolist()) > path.stat().st_size:
-            problems.add(path.name, "its members overlap, as in a decompression bomb")
+            problems.add(self.name, "its members overlap, as in a decompression bomb")
         self.names = sorted(self._members)
         try:
             problems.raise_if_any()
@@ -135,6 +145,12 @@ class Zip(Source):
             problems.add(name, "is neither a file nor a folder", "take it out")
         elif info.flag_bits & 1:
             problems.add(name, "is encrypted", "deliver the archive without a password")
+        elif info.compress_type not in _METHODS:
+            problems.add(
+                name,
+                f"is compressed by method {info.compress_type}; expected it stored or deflated",
+                "make the archive with `zip -r`",
+            )
         elif info.is_dir() or parts[-1] in _JUNK_FILES or _JUNK_FOLDERS & set(parts):
             return
         elif name in self._members:
@@ -154,10 +170,22 @@ class Zip(Source):
         return sha256_file(self.path)
 
     def read(self, name: str) -> bytes:
+        info = self._members[name]
+        # The size in the header was checked, not what comes out: one byte more shows a lie.
+        bounded = copy.copy(info)
+        bounded.file_size += 1
         try:
-            return self._zip.read(self._members[name])
+            with self._zip.open(bounded) as f:
+                data = f.read(bounded.file_size)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as e:
             raise DataError(f"{name}: cannot be unpacked: {e}", "make the archive again") from None
+        if len(data) != info.file_size:
+            raise DataError(
+                f"{name}: cannot be unpacked: expected {info.file_size:,} bytes by its header, "
+                f"found {'more' if len(data) > info.file_size else f'{len(data):,}'}",
+                "make the archive again",
+            )
+        return data
 
     def __exit__(self, *_: object) -> None:
         self._zip.close()
@@ -170,6 +198,8 @@ def open_source(path: Path) -> Source:
         DataError: Not there; neither a folder nor a zip; or files in it are unsafe: names
             that lead outside, links, sizes or ratios as of a decompression bomb, encrypted.
     """
+    if not _is_utf8(path.name):
+        raise DataError(f"{path.name!a}: its name is not UTF-8", "rename it")
     if path.is_dir():
         return Folder(path)
     if path.is_file():
@@ -178,6 +208,14 @@ def open_source(path: Path) -> Source:
         f"{path}: no such file or folder; expected a zip archive or a folder of images and "
         "masks, or the word `synthetic`"
     )
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # Python's stand-ins for bytes that are no text
+        return False
+    return True
 
 
 def _check_size(name: str, size: int, problems: Problems) -> None:

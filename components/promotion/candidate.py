@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from components import registry
+from components.promotion import agreement
 from components.promotion.plan import Plan
 from lineage import dvc_files, golden, ledger, provenance
 from lineage.gather import gather
@@ -19,6 +22,7 @@ from segtrail.artifacts import (
 )
 from segtrail.errors import InsufficientEvidenceError, RejectedError, StageError
 from segtrail.files import read_json, sha256_bytes, sha256_file
+from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
 
 
@@ -28,8 +32,10 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
     Raises:
         RejectedError: The gate said `fail`.
         InsufficientEvidenceError: The gate said so.
-        StageError: Infra validation failed; a result is about another model; code is not
-            committed; `dvc.lock` in the commit does not record the candidate.
+        StageError: Infra validation failed; a result is about another model; the verdict was
+            reached by other rules or against another champion; code is not committed;
+            `dvc.lock` in the commit does not record the candidate.
+        LineageError: This ledger is not the one that what serves was promoted by.
     """
     verdict = read_json(Verdict.of(workspace, name).require().path)
     infra = read_json(InfraValidation.of(workspace, name).require().result)
@@ -43,6 +49,7 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
     if verdict["verdict"] != "pass":
         kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
         raise kind(f"{name}: the gate's verdict is {verdict['verdict']!r}, not 'pass'")
+    _check_up_to_date(workspace, name, verdict)
     if infra["passed"] is not True:
         raise StageError(f"{name}: infra validation did not pass: {infra.get('says', '')}")
     dirty = git.dirty_paths(workspace.root)
@@ -60,22 +67,23 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
     """Registers the candidate in MLflow and returns the plan to promote it.
 
     Raises:
-        LineageError: A fact that the provenance needs is missing or contradicts another.
+        LineageError: A fact that the provenance needs is missing or contradicts another; or
+            this ledger is not the one that what serves was promoted by.
         StageError: MLflow refused, or gave a version number that another model has.
     """
+    entries = ledger.read(workspace.ledger(name))
+    previous = agreement.serving_version(workspace, name, entries)
     facts = gather(workspace, name)
     content = provenance.encode(provenance.build(facts))
     source = Model.of(workspace, name).root
     run = read_json(TrainingRun.of(workspace, name).run)
     version = registry.register(workspace, name, source, run["mlflow_run_id"], digest)
-    entries = ledger.read(workspace.ledger(name))
     if any(e.version == version and e.model_digest != digest for e in entries):
         raise StageError(
             f"MLflow gives {name} the version {version}, which the ledger names as another "
             f"model: {workspace.mlflow_uri} is not the MLflow of the earlier promotions",
             "restore it, or set MLFLOW_TRACKING_URI to the one that was used",
         )
-    current = ledger.champion(entries)
     return Plan(
         workspace=workspace,
         recipe=name,
@@ -86,7 +94,7 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             "provenance_sha256": sha256_bytes(content),
             "git_commit": facts.commit,
             "uncommitted": list(facts.uncommitted),
-            "previous": current.version if current else None,
+            "previous": previous,
         },
         source=source,
         extra={
@@ -94,6 +102,32 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             **golden.files(Evaluation.of(workspace, name).require().golden),
         },
     )
+
+
+def _check_up_to_date(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -> None:
+    """Refuses a verdict reached by other rules, or against another champion, than today's."""
+    hint = f"segtrail gate --recipe {name}"
+    if verdict.get("gate") != dump(load_recipe(workspace, name).gate):
+        raise StageError(f"{name}: the verdict was reached by other rules than params.yaml's", hint)
+    entries = ledger.read(workspace.ledger(name))
+    current = ledger.champion(entries)
+    now = None
+    if agreement.serving_version(workspace, name, entries) is not None and current is not None:
+        now = {"version": current.version, "model_digest": current.model_digest}
+        if current.model_digest == verdict["model_digest"]:
+            return  # what a gate says of the champion itself
+    if verdict.get("champion") != now:
+        raise StageError(
+            f"{name}: the verdict was reached against {_named(verdict.get('champion'))}; "
+            f"what serves is {_named(now)}",
+            hint,
+        )
+
+
+def _named(champion: Mapping[str, Any] | None) -> str:
+    if champion is None:
+        return "no champion"
+    return f"v{champion['version']} ({champion['model_digest'][:12]})"
 
 
 def _check_recorded(workspace: Workspace, name: str) -> None:

@@ -7,7 +7,9 @@ loses nothing that served; after it, the recovery goes on to the end.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from components import registry
 from components.promotion.plan import Plan
@@ -17,7 +19,14 @@ from segtrail.errors import LineageError, ServingError, StageError
 from segtrail.params import load_recipe
 from serving import config, store
 
+if TYPE_CHECKING:
+    from serving.client import Client
+
 CONFIRM_WITHIN_S = 120.0
+FIRST_WITHIN_S = 10.0  # in which a server that polls the configuration hears of a new model
+_PROBE_S = 10.0
+_POLL_S = 0.2
+_STANDS = "the load test stands"
 _INCOMING = ".incoming-"  # what `store.sweep` removes
 
 
@@ -69,13 +78,15 @@ def serve(plan: Plan) -> str:
 
 
 def confirm(plan: Plan) -> str:
-    """Waits until the live server serves the version, if a server answers at all."""
+    """Waits until the live server serves the version, if a server of this recipe answers."""
     from serving.client import Client
 
     target = load_recipe(plan.workspace, plan.recipe).serving.target
-    with Client(target) as client:
+    with Client(target, _PROBE_S) as client:
         if not _is_listening(target):
-            plan.notes["confirmed"] = f"nothing is listening at {target}; the load test stands"
+            plan.notes["confirmed"] = f"nothing is listening at {target}; {_STANDS}"
+        elif (stranger := _why_not_ours(plan, client)) is not None:
+            plan.notes["confirmed"] = f"another service listens there: {stranger}; {_STANDS}"
         else:
             client.wait_until_available(plan.recipe, plan.version, CONFIRM_WITHIN_S)
             plan.notes["confirmed"] = f"{target} serves v{plan.version}"
@@ -188,6 +199,24 @@ def _remove(plan: Plan) -> None:
     if plan.folder.exists():
         plan.folder.rename(models / f"{_INCOMING}{plan.recipe}-{plan.version}")
         store.sweep(models)
+
+
+def _why_not_ours(plan: Plan, client: Client) -> str | None:
+    """Returns why what listens does not serve this recipe; None if it does.
+
+    A server of ours that served the recipe before knows it at once; one to which this is the
+    first version, as soon as it has read the configuration.
+    """
+    end = time.monotonic() + (FIRST_WITHIN_S if plan.previous is None else 0)
+    while True:
+        try:
+            client.statuses(plan.recipe)
+        except ServingError as e:
+            if time.monotonic() >= end:
+                return e.message
+        else:
+            return None
+        time.sleep(_POLL_S)
 
 
 def _is_listening(target: str) -> bool:

@@ -146,6 +146,20 @@ def test_a_bug_is_not_hidden():
     assert "KeyError: 'a bug'" in done.stderr
 
 
+def test_a_failure_of_the_system_names_file_and_cause(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "data.dvc").mkdir()
+    quiet = segtrail("status", cwd=tmp_path)
+    assert quiet.returncode == 1
+    assert f"error: {tmp_path / 'data.dvc'}: Is a directory\n  -> " in quiet.stderr
+    assert "Traceback" not in quiet.stderr
+    loud = segtrail("status", cwd=tmp_path, SEGTRAIL_DEBUG="1")
+    assert loud.returncode == 1
+    assert "Traceback" in loud.stderr
+    assert "IsADirectoryError" in loud.stderr
+
+
 def test_version(capsys):
     from segtrail import __version__
 

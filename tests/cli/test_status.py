@@ -61,6 +61,24 @@ def test_what_is_there_is_shown(workspace, capsys):
     assert "NOT VALID 123 steps IoU 0.812 AP50 0.500 fail serves v3 127.0.0.1:9: none" in demo
 
 
+def test_what_is_damaged_is_shown_as_damaged(workspace, capsys):
+    artifacts = workspace / "artifacts/demo"
+    write_text(artifacts / "validation/result.json", "{")
+    write_text(artifacts / "training/run.json", "[]")
+    (artifacts / "evaluation").mkdir()
+    (artifacts / "evaluation/metrics.json").write_bytes(b"\xff\xfe")
+    write_text(artifacts / "gate/verdict.json", "null")
+    write_text(artifacts / "infra/result.json", '{"passed": true}')
+    write_text(workspace / "data.dvc", "outs: [")
+    write_text(workspace / "data/synthetic/splits.csv", "image\na\n")
+    assert main._run(["status"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "(data.dvc): damaged" in out
+    assert row(out, "synthetic") == ["synthetic", *["damaged"] * 5]
+    assert row(out, "demo")[:6] == ["demo", *["damaged"] * 4, "serves"]
+
+
 def test_a_wrong_key_is_named(workspace, capsys):
     params = workspace / "params.yaml"
     params.write_text(params.read_text().replace("    network:", "    netwrok:", 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,40 @@ def test_a_candidate_that_answers_otherwise_than_evaluated_is_not_served(
     assert "another mask" in last.details["why"]
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"champion": None}, r"reached against no champion; what serves is v1 \("),
+        ({"champion": {"version": 1, "model_digest": "f" * 64}}, r"v1 \(ffffffffffff\)"),
+        ({"gate": {"absolute": []}}, r"other rules than params\.yaml's"),
+        ({"gate": None}, r"other rules than params\.yaml's"),
+    ],
+)
+def test_a_verdict_that_no_longer_holds_is_refused(
+    promoted: Workspace, change: dict, says: str
+) -> None:
+    path = Verdict.of(promoted, RECIPE).path
+    write_json(path, read_json(path) | change)
+    with pytest.raises(StageError, match=says) as refused:
+        promote(promoted, RECIPE)
+    assert refused.value.hint == "segtrail gate --recipe demo"
+    assert config.champion(promoted.models_config, RECIPE) == 1
+
+
+def test_a_verdict_against_a_champion_that_serves_no_longer_is_refused(
+    promoted: Workspace,
+) -> None:
+    old = read_json(Verdict.of(promoted, RECIPE).path)
+    promote(promoted, RECIPE)
+    digest = miniature.retrain(promoted, threshold=140)
+    new = read_json(Verdict.of(promoted, RECIPE).path)
+    write_json(Verdict.of(promoted, RECIPE).path, old | {"model_digest": digest})
+    with pytest.raises(StageError, match=r"reached against v1 \(.*what serves is v2 \("):
+        promote(promoted, RECIPE)
+    write_json(Verdict.of(promoted, RECIPE).path, new)
+    assert promote(promoted, RECIPE).version == 3
+
+
 @contextlib.contextmanager
 def live_server(workspace: Workspace, models_config: Path) -> Iterator[str]:
     """Runs a server at the recipe's target."""
@@ -207,13 +242,61 @@ def test_a_live_server_that_does_not_take_it_undoes_the_promotion(
     promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "CONFIRM_WITHIN_S", 1.0)
+    stuck = tmp_path / "other.config"
+    config.set_champion(stuck, RECIPE, promoted.models / RECIPE, 1)
     with (
-        live_server(promoted, tmp_path / "other.config"),
+        live_server(promoted, stuck),
         pytest.raises(StageError, match="v1 serves on"),
     ):
         promote(promoted, RECIPE)
     assert_agreement(promoted, 1)
     assert ledger.read(promoted.ledger(RECIPE))[-1].event == ledger.FAILED
+
+
+def test_a_model_server_of_others_is_not_waited_for(promoted: Workspace, tmp_path: Path) -> None:
+    with live_server(promoted, tmp_path / "other.config"):
+        started = time.monotonic()
+        promote(promoted, RECIPE)
+        assert time.monotonic() - started < steps.CONFIRM_WITHIN_S / 2
+    assert_agreement(promoted, 2)
+    confirmed = ledger.read(promoted.ledger(RECIPE))[-1].details["confirmed"]
+    assert "another service listens there" in confirmed
+    assert confirmed.endswith("the load test stands")
+
+
+def test_a_server_of_another_protocol_is_not_waited_for(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "FIRST_WITHIN_S", 0.5)
+    port = load_recipe(workspace, RECIPE).serving.target.rpartition(":")[2]
+    command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"]
+    process = subprocess.Popen(command, cwd=workspace.root / "data", stderr=subprocess.DEVNULL)
+    try:
+        while not steps._is_listening(f"127.0.0.1:{port}"):
+            assert process.poll() is None
+            time.sleep(0.05)
+        promote(workspace, RECIPE)
+    finally:
+        process.terminate()
+        process.wait()
+    assert_agreement(workspace, 1)
+    confirmed = ledger.read(workspace.ledger(RECIPE))[-1].details["confirmed"]
+    assert "another service listens there" in confirmed
+
+
+def test_a_server_is_given_time_to_hear_of_the_first_version(workspace: Workspace) -> None:
+    """A server that polls the configuration late is still one of ours."""
+    seen = workspace.root / ".segtrail" / "polled.config"
+    seen.parent.mkdir(exist_ok=True)
+    code = "import shutil, sys, time\ntime.sleep(4)\nshutil.copy(*sys.argv[1:])\n"
+    plan = steps.Plan(workspace, RECIPE, 1, "d" * 64, None, {"previous": None})
+    store.place(Model.of(workspace, RECIPE).root, workspace.models, RECIPE, 1, {})
+    steps.serve(plan)
+    with live_server(workspace, seen) as target:
+        copier = [sys.executable, "-c", code, str(workspace.models_config), str(seen)]
+        process = subprocess.Popen(copier)
+        assert steps.confirm(plan) == f"{target} serves v1"
+        assert process.wait() == 0
 
 
 def promote_and_crash(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -308,6 +391,114 @@ def test_a_lost_configuration_is_written_anew(promoted: Workspace, content: str 
         path.write_text(content)
     assert recover(promoted)
     assert_agreement(promoted, 1)
+
+
+def second_recipe(workspace: Workspace) -> Workspace:
+    """Adds the recipe `other`, which is served by the same model as the first."""
+    folder = store.place(
+        workspace.models / RECIPE / "1", workspace.models, "other", 1,
+        {provenance.IN_MODEL: (workspace.models / RECIPE / "1" / provenance.IN_MODEL).read_bytes()},
+    )  # fmt: skip
+    done = ledger.champion(ledger.read(workspace.ledger(RECIPE)))
+    assert done is not None
+    ledger.append(
+        workspace.ledger("other"), ledger.DONE, version=1, model_digest=done.model_digest,
+        details=done.details,
+    )  # fmt: skip
+    git.commit(workspace.root, ["ledger/other.jsonl"], "Other")
+    config.set_champion(workspace.models_config, "other", folder.parent, 1)
+    return workspace
+
+
+@pytest.mark.parametrize("content", [None, "model_config_list { config {"])
+def test_the_recovery_of_one_recipe_keeps_the_others_in_service(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    path = second_recipe(promoted).models_config
+    served = config.read(path)
+    path.unlink()
+    if content:
+        path.write_text(content)
+    written = []
+    real = config._write
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            config, "_write", lambda *args: (real(*args), written.append(config.read(path)))
+        )
+        recover(promoted, RECIPE)
+    assert written == [served]
+    aside = path.with_name("models.config.unreadable")
+    assert (aside.read_text() if aside.exists() else None) == content
+    assert recover(promoted, RECIPE) == []
+
+
+def test_what_the_store_lacks_is_left_out_of_a_configuration_written_anew(
+    promoted: Workspace,
+) -> None:
+    second_recipe(promoted).models_config.write_text("nonsense {")
+    (promoted.models / "other").rename(promoted.root / "made" / "gone")
+    lines = recover(promoted, RECIPE)
+    assert set(config.read(promoted.models_config)) == {RECIPE}
+    assert any("left out: the store lacks v1 of other" in line for line in lines)
+
+
+def test_a_configuration_is_not_written_anew_from_an_older_ledger(promoted: Workspace) -> None:
+    older = promoted.ledger(RECIPE).read_bytes()
+    promote(promoted, RECIPE)
+    promoted.ledger(RECIPE).write_bytes(older)
+    promoted.models_config.write_text("nonsense {")
+    with pytest.raises(LineageError, match="alias champion: names demo v2; the ledger in this"):
+        recover(promoted, RECIPE)
+    assert promoted.models_config.read_text() == "nonsense {"
+
+
+def test_a_store_without_the_champion_says_where_to_get_it(promoted: Workspace) -> None:
+    """As in a fresh clone, which has the ledger but not the models."""
+    promoted.models.rename(promoted.root / "made" / "gone")
+    for lost in (False, True):
+        if lost:
+            promoted.models_config.unlink()
+        with pytest.raises(
+            LineageError,
+            match=r"the store lacks v1 of demo, which ledger/demo\.jsonl names as champion",
+        ) as refused:
+            promote(promoted, RECIPE)
+        assert "copy serving/models" in str(refused.value.hint)
+        assert "SEGTRAIL_HOME" in str(refused.value.hint)
+
+
+def test_what_a_crash_leaves_beside_the_configuration_is_no_change_of_the_code(
+    tmp_path: Path,
+) -> None:
+    git.run(tmp_path, "init", "--quiet")
+    shutil.copy(Path(__file__).parents[2] / ".gitignore", tmp_path)
+    for name in ("models.config", "models.config.unreadable", ".models.config.x1_y.tmp"):
+        write_text(tmp_path / "serving" / name, "")
+    assert git.dirty_paths(tmp_path) == [".gitignore"]
+
+
+def test_a_checkout_without_the_ledger_of_what_serves_changes_nothing(
+    promoted: Workspace, tmp_path: Path
+) -> None:
+    """A worker promoted in its own clone; its branch is not merged here yet."""
+    git.run(promoted.root, "rm", "--quiet", "-r", "ledger")
+    git.run(promoted.root, "commit", "--quiet", "-m", "As before the worker's promotion")
+    serving, head = promoted.models_config.read_bytes(), git.head(promoted.root)
+    says = "names demo v1; the ledger in this checkout names no version"
+    digest = candidate.digest_of(promoted, RECIPE)
+    for attempt in (
+        lambda: promote(promoted, RECIPE),
+        lambda: recover(promoted, RECIPE),
+        lambda: candidate.prepare(promoted, RECIPE, digest, None),
+        lambda: reject(promoted, RECIPE, miniature.verdict("d" * 64, "fail")),
+    ):
+        with pytest.raises(LineageError, match=says) as refused:
+            attempt()
+        assert "branch segtrail/demo" in refused.value.message
+        assert str(refused.value.hint).startswith("git merge segtrail/demo")
+    assert promoted.models_config.read_bytes() == serving
+    assert git.head(promoted.root) == head
+    assert not promoted.ledger(RECIPE).exists()
 
 
 def test_a_configuration_that_the_ledger_does_not_explain_is_left_alone(

@@ -117,6 +117,10 @@ def deliveries(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed, images in ((11, 16), (12, 6)):
         out.append(tmp_path_factory.mktemp("delivery") / f"delivery-{seed}")
         generate(out[-1], images=images, seed=seed)
+        for folder in sorted(out[-1].iterdir()):  # ids of their own: additions, not replacements
+            new = f"delivery-{seed}-{folder.name}"
+            (folder / "images" / f"{folder.name}.png").rename(folder / "images" / f"{new}.png")
+            folder.rename(folder.with_name(new))
     return out
 
 

@@ -58,7 +58,8 @@ def test_a_worker_runs_the_deployment_in_its_own_clone(
     assert not (clone / "serving/models").exists()
     assert not (small.root / "artifacts").exists()
     assert small.git("rev-parse", "HEAD~1") == before
-    assert "Run demo" in small.git("-C", str(clone), "log", "-1", "--format=%s", "segtrail/demo")
+    assert "Run demo" in small.git("log", "-1", "--format=%s", "segtrail/demo")  # handed back
+    assert "git merge segtrail/demo" in log.read_text()
 
 
 def test_without_a_server_it_says_how_to_start_one(small):

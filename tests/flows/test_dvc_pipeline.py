@@ -120,6 +120,21 @@ def test_missing_data_names_the_way_back(done):
     assert first_changed(done) is None
 
 
+def test_before_the_first_delivery_it_says_to_ingest(done):
+    import shutil
+
+    from segtrail.errors import WorkspaceError
+
+    shutil.rmtree(done.root / "data")
+    (done.root / "data.dvc").write_text(
+        "outs:\n- md5: d751713988987e9331980363e24189ce.dir\n"
+        "  size: 0\n  nfiles: 0\n  hash: md5\n  path: data\n"
+    )
+    with pytest.raises(WorkspaceError, match="nothing was ingested yet") as caught:
+        stages.plan(done.root, "demo")
+    assert caught.value.hint == "segtrail ingest SOURCE --dataset NAME"
+
+
 def test_an_unknown_recipe_is_refused(template):
     from segtrail.errors import ConfigError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flows import process
 from flows.environment import child_environment, prefect_environment
-from flows.lock import flow_lock
+from segtrail.lock import flow_lock
 from segtrail.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,8 +94,10 @@ def test_one_flow_at_a_time(tmp_path):
         order.append("first ends")
     thread.join(10)
     assert order == [
-        f"waiting for another flow in this workspace (pid {os.getpid()})", "first ends", "second",
-    ]  # fmt: skip
+        f"waiting for another flow or ingestion in this workspace (pid {os.getpid()})",
+        "first ends",
+        "second",
+    ]
 
 
 def test_the_lock_is_held_until_the_last_child_is_gone(tmp_path):

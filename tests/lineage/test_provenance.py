@@ -130,7 +130,11 @@ def test_what_is_not_known_is_left_out(facts: provenance.Facts) -> None:
         ("https://example.org:8443/x.git", "https://example.org:8443/x.git"),
         ("ssh://git@example.org/x.git", "ssh://example.org/x.git"),
         ("/home/ada/x", None),
-        ("git@example.org:x.git", None),
+        ("git@example.org:org/x.git", "ssh://example.org/org/x.git"),
+        ("example.org:/srv/x.git", "ssh://example.org/srv/x.git"),
+        ("ada:secret@example.org:x.git", None),
+        ("C:/ada/x", None),
+        ("./ada:x", None),
     ],
 )
 def test_the_repository_is_named_without_secrets(
@@ -150,6 +154,33 @@ def test_a_model_trained_on_other_data_has_no_provenance(workspace: Workspace) -
     git.commit(workspace.root, ["data.dvc"], "change")
     with pytest.raises(LineageError, match=r"was trained on data/tiny with dvc_md5"):
         gather.gather(workspace, RECIPE)
+
+
+def test_a_model_trained_by_another_recipe_has_no_provenance(workspace: Workspace) -> None:
+    """Also when nobody edited params.yaml: a default of the schema may have changed."""
+    path = TrainingRun.of(workspace, RECIPE).run
+    run = read_json(path)
+    changes = [
+        ("network", "depth", "network.depth = 9; the recipe now says "),
+        ("training", "seed", "training.seed = 9; the recipe now says "),
+        ("objects", "min_size", "objects.min_size = 9; the recipe now says "),
+        ("preprocessing", "tile", "preprocessing.tile = 9; the recipe now says "),
+        ("preprocessing", "no_more", "preprocessing.no_more = 9; the recipe now says None"),
+    ]
+    for section, key, says in changes:
+        trained = run["recipe"] | {section: run["recipe"][section] | {key: 9}}
+        write_json(path, run | {"recipe": trained})
+        with pytest.raises(LineageError, match=says) as refused:
+            gather.gather(workspace, RECIPE)
+        assert refused.value.hint == "segtrail retrain --recipe demo"
+    write_json(path, run | {"recipe": run["recipe"] | {"classes": ["cell"]}})
+    with pytest.raises(LineageError, match=r"classes = \['cell'\]"):
+        gather.gather(workspace, RECIPE)
+    write_json(path, {key: value for key, value in run.items() if key != "recipe"})
+    with pytest.raises(LineageError, match="does not say by which recipe"):
+        gather.gather(workspace, RECIPE)
+    write_json(path, run | {"recipe": run["recipe"] | {"schedule": "0 3 * * 1"}})
+    assert gather.gather(workspace, RECIPE).params["schedule"] is None
 
 
 def test_without_a_run_there_is_no_provenance(workspace: Workspace) -> None:

@@ -13,9 +13,12 @@ RECIPE = Recipe.model_validate(
     {
         "dataset": "synthetic",
         "classes": ["nucleus"],
+        "preprocessing": {},
         "network": {"base_filters": 4, "depth": 2},
         "training": {"steps": 1, "crop": 32},
         "objects": {"threshold": 0.5, "border_threshold": 0.7, "min_size": 2},
+        "validation": {},
+        "serving": {},
         "gate": {"absolute": [{"metric": "mean_iou", "min": 0.1}]},
     }
 )

@@ -89,6 +89,8 @@ def test_header_and_colours_of_each_format(suffix):
         (b"\xff\xd8\xff\xe0\x00\x10JFIF", "cut short"),
         (b"BM\0\0\0\0", "cut short"),
         (b"II*\0\x08\0\0\0", "cut short"),
+        (b"II+\0\x08\0\0\0" + b"\xff" * 8, "cut short"),  # BigTIFF, at the end of 64 bits
+        (b"MM\0+\0\x08\0\0\x7f" + b"\xff" * 7, "cut short"),
         (png_of(0, 5, b""), "0x5"),
         (png_of(8, 8, zlib.compress(bytes(9 * 3))), "cannot be decoded"),
         (png_of(8, 8, b"junk"), "cannot be decoded"),

@@ -55,6 +55,16 @@ def test_an_unknown_key_in_a_list_of_rules(raw, tmp_path):
         ("training", "crop", 90, "recipes.demo.training.crop"),
         ("training", "crop", 512, "must not be above preprocessing.tile"),
         ("preprocessing", "stride", 500, "pixels between the tiles would never be seen"),
+        ("preprocessing", "invert_bright", "yes", "got 'yes'; input should be a valid boolean"),
+        ("training", "steps", "200", "got '200'; input should be a valid integer"),
+        ("training", "steps", 200.0, "got 200.0; input should be a valid integer"),
+        ("training", "steps", True, "got True; input should be a valid integer"),
+        ("training", "learning_rate", "1e-3", "write 1.0e-3 for 1e-3"),
+        ("training", "learning_rate", float("nan"), "recipes.demo.training.learning_rate: got nan"),
+        ("validation", "min_side", 5000, "min_side (5000) must not be above max_side (4096)"),
+        ("serving", "target", "host:0", "got 'host:0'; the port should be between 1 and 65535"),
+        ("serving", "target", "host:65536", "the port should be between 1 and 65535"),
+        ("objects", "min_size", None, "got None; input should be a valid integer"),
     ],
 )
 def test_a_wrong_value_says_what_was_given_and_what_is_allowed(
@@ -62,6 +72,62 @@ def test_a_wrong_value_says_what_was_given_and_what_is_allowed(
 ):
     raw["recipes"]["demo"][section][key] = value
     assert says in problem(raw, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({"metric": "mean_iou", "min": 80}, "mean_iou is between 0 and 1; a bound of 80"),
+        ({"metric": "mean_dice", "min": -0.1}, "mean_dice is between 0 and 1"),
+        ({"metric": "ap_50", "max": 1.5}, "ap_50 is between 0 and 1"),
+        ({"metric": "count_error", "max": -1}, "count_error is 0 or more; a bound of -1"),
+        ({"metric": "mean_iou", "min": float("inf")}, "absolute.0.min: got inf"),
+        ({"metric": "mean_iou", "min": float("nan")}, "absolute.0.min: got nan"),
+        ({"metric": "mean_iou", "min": "0.8"}, "absolute.0.min: got '0.8'"),
+    ],
+)
+def test_a_bound_that_no_metric_can_reach_is_refused(raw, tmp_path, rule, says):
+    raw["recipes"]["demo"]["gate"]["absolute"] = [rule]
+    assert says in problem(raw, tmp_path)
+
+
+def test_whole_numbers_do_for_fractions_and_count_error_may_pass_1(raw, tmp_path):
+    raw["recipes"]["demo"]["training"]["oversample"] = 1
+    rules = [{"metric": "count_error", "max": 3}, {"metric": "mean_iou", "min": 0}]
+    raw["recipes"]["demo"]["gate"]["absolute"] = rules
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    recipe = load_params(path).recipes["demo"]
+    assert recipe.training.oversample == 1.0
+    assert recipe.gate.absolute[0].max == 3.0
+
+
+@pytest.mark.parametrize(
+    "section", ["preprocessing", "network", "objects", "validation", "serving", "training"]
+)
+def test_a_section_that_dvc_names_is_written_out(raw, tmp_path, section):
+    del raw["recipes"]["demo"][section]
+    assert f"recipes.demo.{section}: required, but not given" in problem(raw, tmp_path)
+
+
+def test_the_slices_of_a_dataset_are_written_out(raw, tmp_path):
+    del raw["datasets"]["synthetic"]["slices"]
+    assert "datasets.synthetic.slices: required" in problem(raw, tmp_path)
+
+
+def test_every_section_that_dvc_yaml_names_is_required():
+    import re
+
+    from segtrail.recipe import Dataset, Recipe
+
+    text = (ROOT / "dvc.yaml").read_text()
+    for kind, pattern in (
+        (Recipe, r"recipes\.\$\{[^}]+\}\.(\w+)"),
+        (Dataset, r"datasets\.\$\{[^}]+\}\.(\w+)"),
+    ):
+        named = set(re.findall(pattern, text))
+        assert named
+        assert not {name for name in named if not kind.model_fields[name].is_required()}
 
 
 def test_a_missing_key_and_an_unknown_dataset(raw, tmp_path):

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtrail.errors import ServingError
@@ -16,6 +16,7 @@ names = st.text("abcxyz-0", min_size=1, max_size=8)
 champions = st.dictionaries(names, st.integers(1, 2**62), max_size=5)
 
 
+@settings(deadline=None)  # every write waits for the disk
 @given(champions)
 def test_what_is_written_is_read(tmp_path_factory, wanted):
     path = tmp_path_factory.mktemp("config") / "models.config"
@@ -28,6 +29,20 @@ def test_what_is_written_is_read(tmp_path_factory, wanted):
         assert config.champion(path, name) == version
         assert config.read(path)[name].base_path == Path("/store") / name
     assert config.champion(path, "another") is None
+
+
+def test_a_file_written_anew_names_just_what_is_given_and_leftovers_go(tmp_path):
+    path = tmp_path / "models.config"
+    path.write_text("model_config_list { config {")
+    left, others = tmp_path / ".models.config.ab12.tmp", tmp_path / ".another.ab12.tmp"
+    for file in (left, others):
+        file.write_text("half")
+    config.write_anew(path, {"b": (tmp_path / "b", 2), "a": (tmp_path / "a", 1)})
+    assert {name: m.versions for name, m in config.read(path).items()} == {"a": (1,), "b": (2,)}
+    assert (left.exists(), others.exists()) == (False, True)
+    with pytest.raises(ValueError, match="absolute base path"):
+        config.write_anew(path, {"a": (Path("relative"), 1)})
+    assert set(config.read(path)) == {"a", "b"}
 
 
 def test_tf_serving_parses_what_is_written(tmp_path):

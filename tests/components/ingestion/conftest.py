@@ -23,6 +23,7 @@ datasets:
   nuclei:
     licence: CC0-1.0
     splits: {validation: 0.2, test: 0.2, seed: 1}
+    slices: {}
 recipes: {}
 """
 
@@ -73,7 +74,7 @@ class Lab:
 
     def snapshot(self) -> dict[str, str]:
         """Returns the digest of each file of the workspace, and what git says."""
-        skip = (".git/", ".dvc/tmp/", ".segtrail/ingest/lock")
+        skip = (".git/", ".dvc/tmp/", ".segtrail/ingest/lock", ".segtrail/flow.lock")
         files = {
             name: sha256_file(path)
             for path in self.root.rglob("*")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
 import stat
 import struct
+import tracemalloc
 import warnings
 import zipfile
 import zlib
@@ -14,6 +17,7 @@ import pytest
 
 from segtrail import png
 from segtrail.errors import DataError
+from segtrail.images import read_labels
 
 GREY = np.zeros((24, 32), np.uint8)
 
@@ -121,6 +125,24 @@ FOLDER_FAULTS = {
         lambda f, lab: lab.write(f / "b/masks/x\x1b[2J\n.png", GREY),
         [r"'b/masks/x\x1b[2J\n.png'", "all black"],
     ),
+    "a file name that is not UTF-8": (
+        lambda f, lab: (f / os.fsdecode(b"b/masks/caf\xe9.png")).write_bytes(b""),
+        [r"'b/masks/caf\udce9.png'", "its name is not UTF-8"],
+    ),
+    "a folder name that is not UTF-8": (
+        lambda f, lab: lab.write(f / os.fsdecode(b"caf\xe9/images/b.png"), GREY),
+        [r"'caf\udce9'", "its name is not UTF-8"],
+    ),
+    "a mask of which a later one leaves nothing": (
+        lambda f, lab: lab.write(f / "b/masks/m0.png", drawn(slice(13, 15), slice(16, 18))),
+        ["b/masks/m0.png", "nothing would be left of it"],
+    ),
+    "the same small mask twice": (
+        lambda f, lab: [
+            lab.write(f / f"b/masks/{name}.png", drawn(slice(2), slice(2))) for name in "xy"
+        ],
+        ["b/masks/x.png", "nothing would be left of it"],
+    ),
     "symbolic link to a file": (
         lambda f, lab: (f / "b/masks/m2.png").symlink_to("/etc/hostname"),
         ["b/masks/m2.png", "symbolic link"],
@@ -183,10 +205,20 @@ def test_more_objects_than_16_bits_hold(lab, monkeypatch):
     assert "2 masks; a 16-bit label image holds 1" in refused(lab, lab.delivery("bad", "a"))
 
 
-def test_a_pixel_or_two_may_be_shared_and_the_later_mask_wins(lab):
+def test_a_pixel_or_two_may_be_shared_and_the_later_mask_wins(lab, capsys):
     folder = lab.delivery("good")
     lab.write(folder / "b/masks/m1.png", drawn(slice(8, 20), slice(10, 28)))  # shares 1 x 2
+    lab.write(folder / "c/masks/m1.png", drawn(slice(8, 20), slice(11, 28)))  # shares 1
     assert lab.ingest(folder).images == 4
+    labels = read_labels((lab.root / "data/nuclei/masks/b.png").read_bytes(), "b")
+    assert labels[8, 9:13].tolist() == [1, 2, 2, 2]
+    out = capsys.readouterr().out
+    assert "2 images with overlaps of at most 2 pixels; the later mask won\n" in out
+
+
+def test_nothing_is_said_of_overlaps_where_there_are_none(lab, capsys):
+    lab.ingest(lab.delivery("good", "a"))
+    assert "overlap" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -269,6 +301,71 @@ def test_a_decompression_bomb(lab):
     message = refused(lab, archive)
     assert "e/images/e.png: unpacks to" in message
     assert "at most 100 times" in message
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_without_a_bound_is_refused_unread(lab, method):
+    archive = lab.zipped(lab.delivery("bad"))
+    with zipfile.ZipFile(archive, "a", method) as z:
+        z.writestr("e/images/e.png", png.encode(GREY))
+    message = refused(lab, archive)
+    assert f"e/images/e.png: is compressed by method {method}" in message
+    assert "expected it stored or deflated" in message
+
+
+def lying(path: Path, content: bytes, size: int, crc: int | None = None) -> Path:
+    """Makes an archive of one image whose headers tell another size than its content has."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("a/images/a.png", content)
+        z.writestr("a/masks/m.png", png.encode(drawn(slice(5), slice(5))))
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 14), (b"PK\x01\x02", 16)):
+        at = data.find(signature) + offset
+        if crc is not None:
+            data[at : at + 4] = struct.pack("<I", crc)
+        data[at + 8 : at + 12] = struct.pack("<I", size)
+    path.write_bytes(bytes(data))
+    return path
+
+
+def test_a_bomb_whose_header_lies_is_not_inflated(lab):
+    good = png.encode(GREY)
+    # of the tampered content, so that the checksum would hold for what the header promises
+    archive = lying(lab.bench / "bad.zip", good + bytes(60 << 20), len(good), zlib.crc32(good))
+    tracemalloc.start()
+    try:
+        message = refused(lab, archive)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "a/images/a.png: cannot be unpacked" in message
+    assert peak < 20 << 20
+
+
+def test_a_member_shorter_than_its_header_says(lab):
+    good = png.encode(GREY)
+    message = refused(lab, lying(lab.bench / "bad.zip", good, len(good) + 7))
+    assert f"expected {len(good) + 7:,} bytes by its header, found {len(good):,}" in message
+
+
+def test_an_archive_that_may_not_be_read(lab, monkeypatch):
+    archive = lab.zipped(lab.delivery("bad"))
+    open_ = io.open
+
+    def refuse(file, *args, **kwargs):  # root may read everything
+        if file == archive or file == str(archive):
+            raise PermissionError(13, "Permission denied", str(archive))
+        return open_(file, *args, **kwargs)
+
+    monkeypatch.setattr(io, "open", refuse)
+    with pytest.raises(DataError, match=r"bad\.zip: cannot be read: Permission denied"):
+        lab.ingest(archive)
+
+
+def test_a_source_whose_name_is_not_utf_8(lab):
+    folder = lab.delivery("bad", "a")
+    renamed = folder.rename(folder.with_name(os.fsdecode(b"caf\xe9")))
+    assert r"'caf\udce9': its name is not UTF-8" in refused(lab, renamed)
 
 
 def test_members_that_share_their_bytes(lab):

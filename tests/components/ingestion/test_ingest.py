@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
 
+from cli import main
 from components.ingest import ingest
 from components.ingestion import versioning
 from segtrail import git
 from segtrail.errors import ConfigError, WorkspaceError
 from segtrail.files import root_digest, sha256_file, tree_digests
 from segtrail.images import read_labels
+from segtrail.lock import flow_lock
 from segtrail.workspace import Workspace
 
 EMPTY_POINTER = (
@@ -201,6 +206,56 @@ def test_no_git_or_no_dvc_says_which_command_to_run(lab, tmp_path):
 def test_an_unknown_dataset_is_named_with_its_nearest(lab):
     with pytest.raises(ConfigError, match="Did you mean 'nuclei'"):
         ingest(lab.workspace, "nuclie", lab.delivery("first"))
+
+
+def test_it_waits_for_a_flow_and_says_so(lab, capsys):
+    source, done = lab.delivery("first", "a"), []
+    thread = threading.Thread(target=lambda: done.append(lab.ingest(source)))
+    with flow_lock(lab.workspace, print):
+        thread.start()
+        deadline, said = time.monotonic() + 20, ""
+        while "waiting for another flow" not in said and time.monotonic() < deadline:
+            said += capsys.readouterr().out
+            time.sleep(0.1)
+        assert "waiting for another flow or ingestion" in said
+        assert not (lab.root / "data.dvc").exists()
+        assert not done
+    thread.join(60)
+    assert done[0].images == 1
+
+
+def test_a_flow_waits_for_an_ingestion(lab, monkeypatch):
+    """The lock is held when data.dvc is written."""
+    free: list[bool] = []
+    record = versioning.record
+
+    def watched(*args):
+        with open(lab.root / ".segtrail/flow.lock") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free.append(True)
+            except BlockingIOError:
+                free.append(False)
+        return record(*args)
+
+    monkeypatch.setattr(versioning, "record", watched)
+    lab.ingest(lab.delivery("first", "a"))
+    assert free == [False]
+
+
+def test_the_working_directory_is_a_source_with_a_name(lab, monkeypatch):
+    monkeypatch.chdir(lab.delivery("first", "a"))
+    assert lab.ingest(".").source == "first"
+    assert rows(lab.root / "data/nuclei/deliveries.csv")[0]["source"] == "first"
+
+
+def test_the_command_tells_the_commit_once(lab, monkeypatch, capsys):
+    monkeypatch.chdir(lab.root)
+    source = str(lab.delivery("first", "a"))
+    assert main._run(["ingest", source, "--dataset", "nuclei"]) == 0
+    out = capsys.readouterr().out
+    assert out.count(git.head(lab.root)[:9]) == 1
+    assert "nuclei: 1 images (1 added, 0 replaced)\n" in out
 
 
 def test_two_at_once_are_refused(lab):

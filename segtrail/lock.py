@@ -1,4 +1,4 @@
-"""One flow at a time in a workspace."""
+"""One flow, or one ingestion, at a time in a workspace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POLL_S = 0.5
 
 @contextlib.contextmanager
 def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]:
-    """Waits until no other flow runs in the workspace; yields the lock's file descriptor.
+    """Waits until no other flow or ingestion runs here; yields the lock's file descriptor.
 
     Two DVC commands in one workspace fail as "busy". A Prefect concurrency limit would not
     keep them apart: a run without a standing server has a server of its own, which knows
@@ -34,7 +34,10 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
             except BlockingIOError:
                 if not told:
                     holder = os.pread(fd, 200, 0).decode(errors="replace").strip()
-                    say(f"waiting for another flow in this workspace ({holder or 'starting'})")
+                    say(
+                        "waiting for another flow or ingestion in this workspace "
+                        f"({holder or 'starting'})"
+                    )
                     told = True
                 time.sleep(POLL_S)
         os.ftruncate(fd, 0)

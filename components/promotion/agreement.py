@@ -1,0 +1,105 @@
+"""Whether the ledger of this checkout is the one that what serves was promoted by.
+
+Serving configuration, store and MLflow are shared between a workspace and its workers' clones;
+each has its own checkout of the ledger, which git brings together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from components import registry
+from components.promotion.plan import Plan
+from lineage import ledger
+from lineage.ledger import Entry
+from segtrail.errors import LineageError, ServingError
+from segtrail.workspace import Workspace
+from serving import config
+
+
+def serving_version(workspace: Workspace, name: str, entries: Sequence[Entry]) -> int | None:
+    """Returns the version that the serving configuration names, None if it names none.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        entries: Its ledger in this checkout; empty when there is none.
+
+    Raises:
+        LineageError: It is neither the version that the ledger ends with nor the one that an
+            open intent was bringing to service: this ledger is not the newest there is.
+    """
+    version = config.champion(workspace.models_config, name)
+    _require_known(str(workspace.models_config), name, version, entries)
+    return version
+
+
+def restore_config(workspace: Workspace) -> list[str]:
+    """Writes a lost or unreadable serving configuration anew, for every recipe at once.
+
+    A server that polls the file never sees one that leaves a recipe out.
+
+    Returns:
+        What was done; nothing when the file can be read, or is not there and nothing served.
+
+    Raises:
+        LineageError: A ledger does not verify, or MLflow's alias names a version that the
+            ledger in this checkout does not; nothing is written.
+    """
+    path = workspace.models_config
+    lines = []
+    if path.exists():
+        try:
+            config.read(path)
+            return []
+        except ServingError as e:
+            lines.append(f"{e.message}; kept as {path.name}.unreadable")
+    champions, lacking = _champions(workspace)
+    if lines:
+        aside = path.with_name(path.name + ".unreadable")
+        aside.unlink(missing_ok=True)
+        os.link(path, aside)
+    elif not champions:
+        return []
+    config.write_anew(path, {plan.recipe: (plan.folder.parent, plan.version) for plan in champions})
+    lines += [f"{p.recipe}: serving configuration names v{p.version}" for p in champions]
+    return lines + [f"{p.recipe}: left out: {lacks(p)}" for p in lacking]
+
+
+def lacks(plan: Plan) -> str:
+    """Returns the words for a champion that the store does not hold."""
+    path = plan.ledger.relative_to(plan.workspace.root).as_posix()
+    return f"the store lacks v{plan.version} of {plan.recipe}, which {path} names as champion"
+
+
+def _champions(workspace: Workspace) -> tuple[list[Plan], list[Plan]]:
+    """Returns the ledgers' champions: those that the store holds whole, and the others."""
+    names = {path.stem for path in workspace.ledger("any").parent.glob("*.jsonl")}
+    stored = {p.name for p in workspace.models.glob("[!.]*") if p.is_dir()}
+    whole: list[Plan] = []
+    lacking: list[Plan] = []
+    for name in sorted(names | stored):
+        path = workspace.ledger(name)
+        if path.exists() and (problems := ledger.verify(path)):
+            raise LineageError(f"{path}: {problems[0]}", f"segtrail audit {name}")
+        entries = ledger.read(path)
+        if name in stored:
+            alias = registry.champion(workspace, name)
+            _require_known("MLflow's alias champion", name, alias, entries)
+        if (current := ledger.champion(entries)) is not None:
+            plan = Plan.of_intent(workspace, current)
+            (whole if plan.is_stored() else lacking).append(plan)
+    return whole, lacking
+
+
+def _require_known(what: str, name: str, version: int | None, entries: Sequence[Entry]) -> None:
+    current, intent = ledger.champion(entries), ledger.open_intent(entries)
+    if version is None or version in {e.version for e in (current, intent) if e}:
+        return
+    ends = f"ends with v{current.version}" if current else "names no version that served"
+    raise LineageError(
+        f"{what}: names {name} v{version}; the ledger in this checkout {ends}; the branch "
+        f"segtrail/{name}, on which a deployed worker promotes, may have the newer one",
+        f"git merge segtrail/{name}   (or the branch whose ledger names v{version})",
+    )

@@ -1,0 +1,63 @@
+"""`segtrail serve` says where the server listens; it becomes that server."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli import main
+
+
+@pytest.fixture
+def becomes(monkeypatch, tmp_path) -> list[list[str]]:
+    """The commands that this process would have become."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(os, "execvpe", lambda file, args, env: commands.append(args))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "models.config").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return commands
+
+
+def tf_serving(folder: Path) -> Path:
+    binary = folder / "tensorflow_model_server"
+    binary.write_text("#!/bin/sh\n")
+    binary.chmod(0o755)
+    return binary
+
+
+def test_tensorflow_serving_listens_on_all_addresses(becomes, tmp_path, capsys):
+    binary = tf_serving(tmp_path / "bin")
+    assert main._run(["serve", "--port", "9000", "--config", "models.config"]) == 0
+    assert becomes[0][:2] == [str(binary), "--port=9000"]
+    out, err = capsys.readouterr()
+    assert f"({binary}) on port 9000 of all addresses, following" in out
+    assert "127.0.0.1" not in out
+    assert "requests are not authenticated" in err
+
+
+def test_the_stand_in_listens_on_this_machine_only(becomes, capsys):
+    assert main._run(["serve", "--port", "9000", "--config", "models.config"]) == 0
+    assert becomes[0][:4] == [sys.executable, "-m", "serving.embedded", "--port=9000"]
+    out, err = capsys.readouterr()
+    assert "(stand-in) on 127.0.0.1:9000, following" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_port_0_is_a_free_port_by_its_number(becomes, tmp_path, capsys, real):
+    if real:
+        tf_serving(tmp_path / "bin")
+    assert main._run(["serve", "--port", "0", "--config", "models.config"]) == 0
+    (flag,) = (arg for arg in becomes[0] if arg.startswith("--port="))
+    port = int(flag.removeprefix("--port="))
+    assert 1024 <= port <= 65_535
+    assert str(port) in capsys.readouterr().out
+
+
+def test_nothing_promoted_yet(becomes, capsys):
+    assert main._run(["serve", "--config", "nowhere.config"]) == 1
+    assert "no model has been promoted yet" in capsys.readouterr().err
+    assert becomes == []
