@@ -40,8 +40,10 @@ def main(venv: str, lock: str) -> None:
         str(python), "-m", "pip", "install", "--disable-pip-version-check", "--compile",
         "--no-warn-script-location",
     ]  # fmt: skip
-    for arguments in (["--require-hashes", "-r", lock], ["--no-deps", "--editable", "."]):
-        done = subprocess.run([*pip, "--quiet", *arguments], check=False, env=environment)
+    # The lock is whole, so nothing is resolved: older pips trip over extras of locked packages.
+    for what in (["--require-hashes", "-r", lock], ["--editable", "."]):
+        command = [*pip, "--quiet", "--no-deps", *what]
+        done = subprocess.run(command, check=False, env=environment)
         if done.returncode:
             sys.exit(f"installation stopped (exit {done.returncode}); run the command again")
 
