@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-RUNS = 15
+RUNS = 7
 PIXELS = ["mask_png", "probability_png", "height", "width"]
 
 

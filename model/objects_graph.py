@@ -8,15 +8,17 @@ import numpy as np
 
 from segtrail.recipe import Objects
 
-_STEPS = 8  # propagation steps between two looks whether anything still changes
+_REACHES = (1, 2, 4, 8, 16)  # together a pass carries a value 31 pixels along a row or column
 
 
 def label_objects(foreground: Any, border: Any, options: Objects) -> tuple[Any, Any]:
     """Returns instance ids and their number, equal to `model.objects.label_objects`.
 
     Connected components by label propagation: each marker pixel starts with a value that falls
-    in raster order, and takes the largest value among itself and its four neighbours until
-    nothing changes. Values are exact in float32 up to 2^24 pixels.
+    in raster order, and the largest value is carried along runs of marker pixels, left, right,
+    up and down, until nothing changes. A run of 31 pixels takes five shifts (doubling, as in
+    Hillis and Steele's scan, 1986), so that nuclei are labelled in a few passes. Values are
+    exact in float32 up to 2^24 pixels.
 
     Args:
         foreground: bool `[H, W]`.
@@ -30,18 +32,19 @@ def label_objects(foreground: Any, border: Any, options: Objects) -> tuple[Any, 
 
     shape = tf.shape(foreground)
     area = tf.size(foreground)
-    inside = _as_image(tf.logical_and(foreground, tf.logical_not(border)))
-    marker = tf.cast(inside, tf.float32)
-    values = tf.reshape(tf.cast(area - tf.range(area), tf.float32), tf.shape(marker)) * marker
+    marker = tf.cast(tf.logical_and(foreground, tf.logical_not(border)), tf.float32)
+    values = tf.reshape(tf.cast(area - tf.range(area), tf.float32), shape) * marker
+    runs = [(axis, reach, run) for axis in (0, 1) for reach, run in _runs(marker, axis)]
 
-    def propagate(before: Any, _: Any) -> tuple[Any, Any]:
+    def carry(before: Any, _: Any) -> tuple[Any, Any]:
         after = before
-        for _step in range(_STEPS):
-            after = _spread(after) * marker
+        for axis, reach, run in runs:
+            after = tf.maximum(after, _shifted(after, reach, axis) * run)
+            after = tf.maximum(after, _shifted(after * run, -reach, axis))
         return after, tf.reduce_any(after != before)
 
-    values, _ = tf.while_loop(lambda _, changed: changed, propagate, (values, tf.constant(True)))
-    space = tf.cast(_as_image(foreground), tf.float32)
+    values, _ = tf.while_loop(lambda _, changed: changed, carry, (values, tf.constant(True)))
+    space = tf.cast(foreground, tf.float32)
     for _ in range(options.grow):
         values = tf.where(values == 0, _spread(values) * space, values)
 
@@ -56,16 +59,29 @@ def label_objects(foreground: Any, border: Any, options: Objects) -> tuple[Any, 
     return labels, tf.cast(tf.reduce_max(tf.concat([ids, [0]], 0)), tf.int64)
 
 
-def _as_image(plane: Any) -> Any:
+def _runs(marker: Any, axis: int) -> list[tuple[int, Any]]:
+    """Returns, for each reach d, where a pixel and the d before it along `axis` are all marker."""
+    found, run = [], marker * _shifted(marker, 1, axis)
+    for reach in _REACHES:
+        found.append((reach, run))
+        run = run * _shifted(run, reach, axis)
+    return found
+
+
+def _shifted(plane: Any, by: int, axis: int) -> Any:
+    """Returns float32 `[H, W]` moved by `by` pixels towards higher indices, zeros moving in."""
     import tensorflow as tf
 
-    return plane[tf.newaxis, :, :, tf.newaxis]
+    shape, padding = tf.shape(plane), [[0, 0], [0, 0]]
+    padding[axis][0 if by > 0 else 1] = abs(by)
+    start = [0, 0]
+    start[axis] = 0 if by > 0 else -by
+    return tf.slice(tf.pad(plane, padding), start, shape)
 
 
 def _spread(values: Any) -> Any:
     """Returns the maximum over each pixel and its four neighbours."""
     import tensorflow as tf
 
-    rows = tf.nn.max_pool2d(values, [3, 1], 1, "SAME")
-    columns = tf.nn.max_pool2d(values, [1, 3], 1, "SAME")
-    return tf.maximum(rows, columns)
+    moved = [_shifted(values, by, axis) for axis in (0, 1) for by in (1, -1)]
+    return tf.reduce_max(tf.stack([values, *moved]), 0)
