@@ -16,7 +16,7 @@ from segtrail.errors import DataError, MissingArtifactError
 from segtrail.files import atomic_folder, sha256_bytes, write_json
 from segtrail.grey import to_grey
 from segtrail.images import decode_image, read_labels
-from segtrail.params import load_params, load_recipe
+from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say, track
 from segtrail.recipe import Dataset
 from segtrail.workspace import Workspace
@@ -30,7 +30,7 @@ def make_examples(workspace: Workspace, name: str) -> Examples:
         DataError: A file differs from the digest that `splits.csv` holds of it.
     """
     recipe = load_recipe(workspace, name)
-    dataset = load_params(workspace.params).datasets[recipe.dataset]
+    dataset = load_dataset(workspace, recipe.dataset)
     folder = workspace.dataset(recipe.dataset)
     rows = read_splits(folder, recipe.dataset)
     examples = Examples.of(workspace, name)

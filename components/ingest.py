@@ -13,10 +13,9 @@ from components.ingestion.landing import Landing
 from components.ingestion.problems import Problems
 from components.ingestion.synthetic import generate
 from segtrail import git, png, telemetry
-from segtrail.errors import ConfigError
 from segtrail.files import sha256_bytes
 from segtrail.lock import flow_lock
-from segtrail.params import load_params, near
+from segtrail.params import load_dataset
 from segtrail.progress import say, track
 from segtrail.recipe import Dataset
 from segtrail.workspace import Workspace
@@ -80,7 +79,7 @@ def ingest(
         DataError: The source is not what it should be; all problems together.
     """
     telemetry.switch_off()
-    settings = _settings(workspace, dataset)
+    settings = load_dataset(workspace, dataset)
     versioning.require_repositories(workspace)
     landing = Landing(workspace)
     with landing.lock(), flow_lock(workspace, say):
@@ -196,16 +195,6 @@ def _read_all(
             shared.append(checked.shared)
     problems.raise_if_any()
     return arrived, shared
-
-
-def _settings(workspace: Workspace, dataset: str) -> Dataset:
-    known = load_params(workspace.params).datasets
-    if dataset not in known:
-        raise ConfigError(
-            f"{workspace.params}: no dataset {dataset!r}; there are {', '.join(sorted(known))}."
-            + near(dataset, known)
-        )
-    return known[dataset]
 
 
 def _generated_folder(landing: Landing) -> Path:

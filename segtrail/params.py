@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from segtrail.errors import ConfigError
-from segtrail.recipe import Params, Recipe
+from segtrail.recipe import Dataset, Params, Recipe
 from segtrail.workspace import Workspace
+
+T = TypeVar("T")
 
 
 def near(word: str, known: Iterable[str]) -> str:
@@ -47,13 +49,25 @@ def load_recipe(workspace: Workspace, name: str) -> Recipe:
     Raises:
         ConfigError: `params.yaml` is wrong or has no such recipe.
     """
-    recipes = load_params(workspace.params).recipes
-    if name not in recipes:
+    return _look_up(load_params(workspace.params).recipes, name, "recipe", workspace)
+
+
+def load_dataset(workspace: Workspace, name: str) -> Dataset:
+    """Returns one dataset of the workspace.
+
+    Raises:
+        ConfigError: `params.yaml` is wrong or has no such dataset.
+    """
+    return _look_up(load_params(workspace.params).datasets, name, "dataset", workspace)
+
+
+def _look_up(known: Mapping[str, T], name: str, kind: str, workspace: Workspace) -> T:
+    if name not in known:
         raise ConfigError(
-            f"{workspace.params}: no recipe {name!r}; there are {', '.join(sorted(recipes))}."
-            + near(name, recipes)
+            f"{workspace.params}: no {kind} {name!r}; there are {', '.join(sorted(known))}."
+            + near(name, known)
         )
-    return recipes[name]
+    return known[name]
 
 
 def _explain(error: dict[str, Any], raw: Any) -> str:

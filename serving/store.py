@@ -81,6 +81,14 @@ def versions(store_root: Path, recipe: str) -> list[int]:
     return sorted(int(name) for name in names if _is_version(name))
 
 
+def withdraw(store_root: Path, recipe: str, version: int) -> None:
+    """Removes a version that never served; cut off half-way, `sweep` does the rest."""
+    folder = store_root / recipe / str(version)
+    if folder.exists():
+        folder.rename(store_root / f"{_INCOMING}{recipe}-{version}")
+        sweep(store_root)
+
+
 def sweep(store_root: Path) -> list[Path]:
     """Removes what a crash in the middle of `place` left; returns what it removed.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from components import registry
 from components.promotion.plan import Plan
@@ -27,19 +27,11 @@ FIRST_WITHIN_S = 10.0  # in which a server that polls the configuration hears of
 _PROBE_S = 10.0
 _POLL_S = 0.2
 _STANDS = "the load test stands"
-_INCOMING = ".incoming-"  # what `store.sweep` removes
 
 
 def intend(plan: Plan) -> str:
     """Writes the intent in the ledger."""
-    ledger.append(
-        plan.ledger,
-        ledger.INTENT,
-        version=plan.version,
-        model_digest=plan.model_digest,
-        by=plan.by,
-        details=dict(plan.details),
-    )
+    _record(plan, ledger.INTENT, plan.details)
     return f"ledger: intent to serve v{plan.version}"
 
 
@@ -101,14 +93,7 @@ def point_alias(plan: Plan) -> str:
 
 def finish(plan: Plan) -> str:
     """Writes `done` in the ledger."""
-    ledger.append(
-        plan.ledger,
-        ledger.DONE,
-        version=plan.version,
-        model_digest=plan.model_digest,
-        by=plan.by,
-        details={**plan.details, **plan.notes},
-    )
+    _record(plan, ledger.DONE, {**plan.details, **plan.notes})
     return "ledger: done"
 
 
@@ -164,7 +149,7 @@ def close(plan: Plan, event: str, why: str) -> str:
     if registry.champion(plan.workspace, plan.recipe) == plan.version:
         registry.set_champion(plan.workspace, plan.recipe, plan.previous)
     if not plan.served_before():
-        _remove(plan)
+        store.withdraw(plan.workspace.models, plan.recipe, plan.version)
     ledger.append(
         plan.ledger,
         event,
@@ -193,12 +178,15 @@ def commit_ledger(plan: Plan, message: str) -> str:
     return git.commit(root, [path], message) or git.head(root)
 
 
-def _remove(plan: Plan) -> None:
-    """Removes a version that never served; cut off half-way, `store.sweep` does the rest."""
-    models = plan.workspace.models
-    if plan.folder.exists():
-        plan.folder.rename(models / f"{_INCOMING}{plan.recipe}-{plan.version}")
-        store.sweep(models)
+def _record(plan: Plan, event: str, details: Mapping[str, Any]) -> None:
+    ledger.append(
+        plan.ledger,
+        event,
+        version=plan.version,
+        model_digest=plan.model_digest,
+        by=plan.by,
+        details=dict(details),
+    )
 
 
 def _why_not_ours(plan: Plan, client: Client) -> str | None:

@@ -343,9 +343,9 @@ def test_a_crash_of_the_recovery_itself_is_recovered(
     promote_and_crash(promoted, monkeypatch, NAMES.index("serve"))
     # The stored version is damaged, so that it must be undone although it is configured.
     miniature.flip(promoted.models / RECIPE / "2" / "saved_model.pb")
-    for name in ("restore", "_remove", "commit_ledger"):
+    for module, name in ((steps, "restore"), (store, "withdraw"), (steps, "commit_ledger")):
         with monkeypatch.context() as patch:
-            patch.setattr(steps, name, _crash)
+            patch.setattr(module, name, _crash)
             with pytest.raises(Crash):
                 recover(promoted)
     recover(promoted)
