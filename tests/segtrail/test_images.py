@@ -14,7 +14,14 @@ from hypothesis.extra import numpy as arrays
 
 from segtrail import png
 from segtrail.errors import DataError
-from segtrail.images import decode_image, encode_png, image_size, read_labels
+from segtrail.images import (
+    decode_image,
+    decode_values,
+    encode_png,
+    image_size,
+    page_count,
+    read_labels,
+)
 
 _SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(
     lambda hw: st.sampled_from([hw, (*hw, 3), (*hw, 4)])
@@ -119,6 +126,115 @@ def test_a_decompression_bomb_is_refused_by_its_header():
     with pytest.raises(DataError, match="at most 399"):
         decode_image(small, "x", max_pixels=399)
     assert decode_image(small, "x", max_pixels=400).shape == (20, 20)
+
+
+def bmp(bits: int, rows: bytes, size: tuple[int, int], palette: bytes, header: int = 40) -> bytes:
+    """Returns a BMP of `size` (height, width) whose rows are given from the bottom."""
+    height, width = size
+    start = 14 + header + len(palette)
+    if header == 12:
+        info = struct.pack("<IHHHH", 12, width, height, 1, bits)
+    else:
+        info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(rows), 0, 0, start) + info + palette + rows
+
+
+@pytest.mark.parametrize("header", [12, 40])
+@pytest.mark.parametrize("down", [1, -1])
+def test_a_palette_of_a_bmp_gives_colours_or_indices(header, down):
+    palette = np.random.default_rng(3).integers(0, 256, (16, 3), np.uint8)
+    quads = b"".join(bytes([b, g, r]) + bytes(header == 40) for r, g, b in palette.tolist())
+    indices = np.array([[0, 1, 2, 3], [15, 14, 0, 7]], np.uint8)
+    rows = bytes([0xFE, 0x07, 0, 0, 0x01, 0x23, 0, 0])
+    if down < 0:
+        if header == 12:
+            return  # its height has no sign
+        rows = rows[4:] + rows[:4]
+    data = bmp(4, rows, (2 * down, 4), quads, header)
+    np.testing.assert_array_equal(decode_values(data, "x"), indices)
+    np.testing.assert_array_equal(decode_image(data, "x"), palette[indices])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("colour", [0, 3])
+def test_a_png_of_few_bits_gives_values_as_stored(bits, colour):
+    rng = np.random.default_rng(bits)
+    values = rng.integers(0, 2**bits, (5, 16), np.uint8)
+    weights = 1 << np.arange(8 - bits, -1, -bits)
+    packed = (values.reshape(5, -1, 8 // bits) * weights).sum(axis=2).astype(np.uint8)
+    palette = rng.integers(0, 256, (2**bits, 3), np.uint8)
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        chunk(kind, content)
+        for kind, content in [
+            (b"IHDR", struct.pack(">IIBBBBB", 16, 5, bits, colour, 0, 0, 0)),
+            (b"PLTE", palette.tobytes()),
+            (b"tRNS", bytes(2)),
+            (b"IDAT", zlib.compress(np.pad(packed, ((0, 0), (1, 0))).tobytes())),
+            (b"IEND", b""),
+        ]
+        if colour == 3 or kind not in (b"PLTE", b"tRNS")
+    )
+    np.testing.assert_array_equal(decode_values(data, "x"), values)
+    shown = decode_image(data, "x")
+    expected = palette[values] if colour else values * (255 // (2**bits - 1))
+    np.testing.assert_array_equal(shown[..., :3] if colour else shown, expected)
+
+
+@given(PIXELS)
+@settings(deadline=None, max_examples=30)
+def test_values_of_plain_images_are_their_pixels(pixels):
+    np.testing.assert_array_equal(decode_values(encode_png(pixels), "x"), pixels)
+
+
+@pytest.mark.parametrize("tail", [b"x", b"more", bytes(40)])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
+def test_what_is_behind_an_image_does_no_harm(suffix, tail):
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    data = cv2.imencode(suffix, image)[1].tobytes()
+    for decode in (decode_image, decode_values):
+        np.testing.assert_array_equal(decode(data + tail, "x"), decode(data, "x"))
+
+
+def test_only_a_tiff_has_pages():
+    data = encode_png(np.zeros((2, 2), np.uint8))
+    assert page_count(data, "x") == 1
+    with pytest.raises(DataError, match="no page 2: it is not a TIFF"):
+        decode_image(data, "x", page=1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_wherever_a_file_is_cut_it_is_refused(suffix, channels):
+    image = np.random.default_rng(1).integers(0, 256, (16, 24, channels), np.uint8)
+    data = cv2.imencode(suffix, image)[1].tobytes()
+    decode_image(data, "x")
+    for length in range(len(data)):
+        with pytest.raises(DataError, match=r"^cut.x: "):
+            decode_image(data[:length], "cut.x")
+
+
+def jpeg(sof: int = 0xC0, depth: int = 8, channels: int = 3) -> bytes:
+    data = bytearray(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1].tobytes())
+    at = data.index(b"\xff\xc0")
+    data[at + 1], data[at + 4], data[at + 9] = sof, depth, channels
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (jpeg(depth=12), "a JPEG of 12 bits"),
+        (jpeg(channels=4), "4 channels, CMYK"),
+        (jpeg(sof=0xC3), "lossless"),
+        (jpeg(sof=0xC9), "arithmetic"),
+        (bmp(2, bytes(8), (2, 4), b""), "2 bits a pixel"),
+        (bmp(24, bytes(24), (200, 100), b""), "takes 60,054 bytes, found 78"),
+        (bmp(24, bytes(24), (2, -4), b""), "-4x2"),
+    ],
+)
+def test_variants_that_are_not_read_are_named(data, says):
+    with pytest.raises(DataError, match=says):
+        decode_image(data, "x")
 
 
 def test_a_float_tiff_is_refused():

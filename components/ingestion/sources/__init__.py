@@ -1,0 +1,1 @@
+"""What a delivery may come in: see `components.ingestion.archive.open_source`."""
