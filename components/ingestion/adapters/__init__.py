@@ -1,0 +1,1 @@
+"""One module a layout; each registers its adapter: see `components.ingestion.adapter`."""
