@@ -1,0 +1,1 @@
+"""The parts of `components.data_diff`."""
