@@ -1,0 +1,1 @@
+"""Parts of `components.drift`: samples, distances, tests by permutation, the report."""
