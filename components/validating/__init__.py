@@ -1,0 +1,1 @@
+"""Parts of validation: tables, statistics, baseline, suite, Data Docs."""

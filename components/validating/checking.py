@@ -1,0 +1,136 @@
+"""Checks a manifest: the tables, the suite and what came of it, in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.validating import offline, pages, tables, thumbnails
+from components.validating.baseline import Baseline
+from components.validating.running import Finding, run
+from components.validating.suite import Table, checks
+from segtrail.recipe import Dataset, Validation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PICTURES_AT_MOST = 240
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What validation found.
+
+    Attributes:
+        findings: One a check.
+        baseline: What the images were compared with, if there was one.
+    """
+
+    findings: list[Finding]
+    baseline: Baseline | None
+
+    @property
+    def errors(self) -> list[Finding]:
+        """What fails and stops the pipeline."""
+        return [f for f in self.findings if not f.passed and f.check.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What fails and is for people to judge."""
+        return [f for f in self.findings if not f.passed and f.check.severity == "warning"]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are no errors."""
+        return not self.errors
+
+    @property
+    def summary(self) -> list[str]:
+        """The verdict, and what the images were compared with."""
+        count, errors, warnings = len(self.findings), len(self.errors), len(self.warnings)
+        noun = "warning" if warnings == 1 else "warnings"
+        return [
+            f"Valid: no error in {count} checks, {warnings} {noun}."
+            if self.passed
+            else f"NOT VALID: {errors} of {count} checks fail; {warnings} {noun} besides.",
+            "No baseline: the images were not compared with earlier ones."
+            if self.baseline is None
+            else f"Compared with the baseline of {self.baseline.images} images.",
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the outcome as plain JSON values."""
+        return {
+            "passed": self.passed,
+            "expectations": len(self.findings),
+            "failed": [_as_json(finding) for finding in self.errors],
+            "warnings": [_as_json(finding) for finding in self.warnings],
+        }
+
+
+def check(
+    manifest: pd.DataFrame,
+    options: Validation,
+    dataset: Dataset,
+    baseline: Baseline | None,
+    docs: Path | None = None,
+    data: Path | None = None,
+) -> Outcome:
+    """Checks a manifest of examples.
+
+    Args:
+        manifest: One row an image: see `components.examples`. It may be anything: what its
+            columns lack is found out.
+        options: The recipe's.
+        dataset: What the masks mean, and the shares of the splits.
+        baseline: What the dataset's images looked like, if that is known.
+        docs: Where to put the Data Docs, a folder that is not there yet; None makes none.
+        data: The dataset's folder, for pictures of the images; None makes none.
+    """
+    well_formed = tables.is_well_formed(manifest, dataset.classes)
+    made: dict[Table, pd.DataFrame] = {
+        "schema": tables.schema_table(manifest, dataset, baseline),
+        "images": manifest.reset_index(drop=True),
+    }
+    if well_formed:
+        made["images"] = tables.images_table(manifest, dataset.classes)
+        made["splits"] = tables.splits_table(manifest, dataset.splits, dataset.classes)
+    found = run(checks(options, dataset, baseline, well_formed), made, docs)
+    outcome = Outcome(found, baseline)
+    if docs is not None:
+        offline.make_offline(docs)
+        pictures = _pictures(outcome, manifest, data, docs / pages.THUMBNAILS) if data else {}
+        pages.add_findings(docs, found, pictures, outcome.summary)
+    return outcome
+
+
+def _pictures(outcome: Outcome, manifest: pd.DataFrame, data: Path, folder: Path) -> dict[str, str]:
+    failing = [
+        row.key
+        for finding in (*outcome.errors, *outcome.warnings)
+        if finding.check.table == "images"
+        for row in finding.rows[: pages.PICTURES]
+    ]
+    wanted = list(dict.fromkeys(failing))[:_PICTURES_AT_MOST]
+    if not wanted:
+        return {}
+    named = manifest[manifest["image"].isin(wanted)]
+    columns = (named[name].astype(str) for name in ("image", "sha256", "mask_sha256"))
+    digests = {image: (own, mask) for image, own, mask in zip(*columns, strict=True)}
+    return thumbnails.write(wanted, digests, data, folder)
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    check = finding.check
+    of_images = check.table == "images"
+    return {
+        "name": check.name,
+        "severity": check.severity,
+        "expectation": check.kind,
+        "column": check.options.get("column"),
+        "slice": check.where[1] if check.where and check.where[0] == "slice" else None,
+        "says": finding.says,
+        "images": [row.key for row in finding.rows] if of_images else [],
+        "count": finding.count,
+    }
