@@ -1,173 +1,228 @@
-"""The split ledger: which image is for training, validation or test, decided once.
+"""Deals units of images to training, validation and test.
 
-Rules, in this order:
+A unit is what must stay together: the images of one subject or block, copies, crops of one
+field. Units differ in size, so it is images that are counted. Wanted are, over the whole
+dataset, in each slice and in each stratum, `test` and `validation` of the images, and the rest
+for training. Rules, in this order:
 
-1. An image keeps its split for good, also when a later delivery replaces its content. So no
-   test image is ever trained on later.
-2. Images with the same content are one group and share a split.
-3. Within each cluster, new groups are dealt so that the cluster as a whole comes to the
-   quotas: `round(n * test)` of its `n` groups to test, `round(n * validation)` to validation, at
-   least one each from three groups on, test first; one is always left for training.
-4. New groups are dealt in the order of `sha256("<seed>:<content sha256>")`: not by name, nor
-   by the order of delivery.
+1. A unit that has a split keeps it for good.
+2. A slice of three units or more has one in each split; one of fewer has one for training.
+3. The sum of the squared differences from what is wanted, in images, over splits and the three
+   levels, is made as small as moving and exchanging units can make it.
+4. Which of several like units goes where is said by `sha256("<seed>:<content sha256>")`: not by
+   name, nor by the order of delivery.
+
+All arithmetic is on integers, so the result is the same on every machine.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from math import lcm
 
-from components.ingestion.problems import Problems
-from segtrail.artifacts import SPLITS, TEST, TRAIN, VALIDATION
-from segtrail.errors import DataError
+import numpy as np
+import numpy.typing as npt
+
+from segtrail.artifacts import SPLITS, TRAIN
 from segtrail.files import sha256_bytes
 from segtrail.recipe import Splits
 
-LEDGER = "splits.csv"
+Ints = npt.NDArray[np.int64]
+_MOST_STEPS = 10_000
+_TYPES_EXCHANGED = 512  # kinds of units whose exchange is tried; more would take long
 
 
 @dataclass(frozen=True)
-class Row:
-    """One image of the ledger.
+class Unit:
+    """Images that stay together.
 
     Attributes:
-        image: Its id.
-        sha256: Of the image file.
-        mask_sha256: Of the label file.
-        group: Images of one group are never in different splits.
-        cluster: By raster statistics; see `components.ingestion.clusters`.
-        split: `train`, `validation` or `test`; empty until it is dealt.
+        content: The least content hash of its images: decides among like units.
+        images: How many it has of each (slice, stratum).
+        split: The one that it has for good; empty if it is to be dealt.
     """
 
-    image: str
-    sha256: str
-    mask_sha256: str
-    group: str
-    cluster: str
+    content: str
+    images: Mapping[tuple[str, str], int]
     split: str = ""
 
 
-Ledger = dict[str, Row]
-_COLUMNS = [f.name for f in fields(Row)]
+def deal(units: Sequence[Unit], rule: Splits) -> list[str]:
+    """Returns the split of each unit; of one that has a split, that one."""
+    order = sorted(
+        range(len(units)),
+        key=lambda n: (sha256_bytes(f"{rule.seed}:{units[n].content}".encode()), n),
+    )
+    ordered = [units[n] for n in order]
+    pinned: dict[int, int] = {n: SPLITS.index(u.split) for n, u in enumerate(ordered) if u.split}
+    dealt = [-1] * len(units)
+    if len(pinned) < len(units):
+        table = _Table(ordered, rule)
+        dealt = table.solve(pinned)
+        while missing := _missing(ordered, dealt, pinned):
+            slice_, split = missing
+            unit = _nearest(ordered, dealt, pinned, slice_, split, rule)
+            if unit is None:
+                break
+            pinned[unit] = split
+            dealt = table.solve(pinned)
+    else:
+        dealt = [pinned[n] for n in range(len(units))]
+    out = [""] * len(units)
+    for n, split in zip(order, dealt, strict=True):
+        out[n] = SPLITS[split]
+    return out
 
 
-def read(path: Path) -> Ledger:
-    """Reads a ledger; one that is not there is empty.
-
-    Raises:
-        DataError: Not a split ledger.
-    """
-    if not path.exists():
-        return {}
-    with open(path, newline="", encoding="utf-8") as f:
-        reader = csv.DictReader(f)
-        if reader.fieldnames != _COLUMNS:
-            raise DataError(
-                f"{path}: expected the columns {', '.join(_COLUMNS)}; found {reader.fieldnames}",
-                "restore it: dvc checkout data.dvc",
-            )
-        rows = [Row(**{name: row[name] or "" for name in _COLUMNS}) for row in reader]
-    for row in rows:
-        if row.split not in SPLITS:
-            raise DataError(f"{path}: {row.image}: the split {row.split!r} is unknown")
-    return {row.image: row for row in rows}
+def shares(rule: Splits) -> tuple[Fraction, ...]:
+    """Returns the wanted part of each of `SPLITS`, exactly as written in the settings."""
+    validation, test = Fraction(str(rule.validation)), Fraction(str(rule.test))
+    return 1 - validation - test, validation, test
 
 
-def to_csv(ledger: Ledger) -> str:
-    """Returns the ledger as CSV, by image."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(ledger[image]) for image in sorted(ledger))
-    return out.getvalue()
+class _Table:
+    """Counts of images over the levels, and how far they are from what is wanted.
 
-
-def extend(ledger: Ledger, arrived: Iterable[Row], rule: Splits, problems: Problems) -> Ledger:
-    """Returns the ledger with the images of a delivery added or replaced.
+    Deviations are in parts of an image, so that they are whole numbers.
 
     Args:
-        ledger: What is there; each image of it keeps its split.
-        arrived: New images, and those whose content or mask is another now. Their group and
-            split are decided here.
-        rule: Fractions and seed.
-        problems: Gets content that would stand in two splits.
+        units: In the order that decides among like ones.
+        rule: The wanted shares.
     """
-    out = dict(ledger)
-    by_content: dict[str, Row] = {row.sha256: row for _, row in sorted(ledger.items())}
-    arrived = sorted(arrived, key=lambda row: row.image)
-    for row in arrived:  # replaced ones first: their splits are given
-        if (old := ledger.get(row.image)) is None:
-            continue
-        twin = by_content.get(row.sha256, old)
-        if twin.split != old.split:
-            problems.add(
-                row.image,
-                f"its new content is that of {twin.image}, which is in {twin.split}, while "
-                f"{row.image} is in {old.split}; the same content must not be in two splits",
-                "take it out",
-            )
-        out[row.image] = replace(row, group=twin.group, split=old.split)
-        by_content.setdefault(row.sha256, out[row.image])
-    for row in arrived:
-        if row.image in ledger:
-            continue
-        twin = by_content.setdefault(row.sha256, replace(row, group=row.image))
-        out[row.image] = replace(row, group=twin.group, split=twin.split)
-    return _deal(out, rule)
+
+    def __init__(self, units: Sequence[Unit], rule: Splits) -> None:
+        strata = sorted({key for u in units for key in u.images})
+        slices = sorted({slice_ for slice_, _ in strata})
+        column = {key: n for n, key in enumerate(strata)}
+        counts = np.zeros((len(units), len(strata) + len(slices) + 1), np.int64)
+        for n, unit in enumerate(units):
+            for key, images in unit.images.items():
+                counts[n, column[key]] += images
+                counts[n, len(strata) + slices.index(key[0])] += images
+                counts[n, -1] += images
+        self.kinds, self.kind = np.unique(counts, axis=0, return_inverse=True)
+        self.kind = self.kind.reshape(-1)
+        parts = shares(rule)
+        self.unit = lcm(*(part.denominator for part in parts))
+        every = counts.sum(0)
+        self.wanted = np.stack([every * int(part * self.unit) for part in parts])
+        self.counts = counts
+
+    def solve(self, pinned: Mapping[int, int]) -> list[int]:
+        """Returns the split of each unit, as a number; those pinned keep theirs."""
+        split = np.full(len(self.counts), -1, np.int64)
+        deviation = -self.wanted.copy()
+        for n, to in pinned.items():
+            split[n] = to
+            deviation[to] += self.counts[n] * self.unit
+        free = [n for n in range(len(split)) if n not in pinned]
+        for n in free:
+            costs = ((self.counts[n] * self.unit + 2 * deviation) * self.counts[n]).sum(1)
+            split[n] = int(costs.argmin())
+            deviation[split[n]] += self.counts[n] * self.unit
+        self._improve(split, deviation, np.array(free, np.int64))
+        return [int(s) for s in split]
+
+    def _improve(self, split: Ints, deviation: Ints, free: Ints) -> None:
+        """Moves units, or exchanges two, as long as that brings the counts nearer."""
+        holders: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for n in free[::-1]:  # the last of a list is the first in order
+            holders[int(self.kind[n]), int(split[n])].append(int(n))
+
+        def move(kind: int, source: int, target: int) -> None:
+            n = holders[kind, source].pop()
+            holders[kind, target].append(n)
+            split[n] = target
+            deviation[source] -= self.kinds[kind] * self.unit
+            deviation[target] += self.kinds[kind] * self.unit
+
+        for _ in range(_MOST_STEPS):
+            step = self._best_step(deviation, holders)
+            if step is None:
+                return
+            gone, source, target, back = step
+            move(gone, source, target)
+            if back is not None:
+                move(back, target, source)
+
+    def _best_step(
+        self, deviation: Ints, holders: Mapping[tuple[int, int], Sequence[int]]
+    ) -> tuple[int, int, int, int | None] | None:
+        """Returns (kind, from, to, kind that comes back or None) of the largest gain."""
+        best = 0
+        step: tuple[int, int, int, int | None] | None = None
+        for source in range(len(SPLITS)):
+            for target in range(len(SPLITS)):
+                mine = [k for k in range(len(self.kinds)) if holders.get((k, source))]
+                if source == target or not mine:
+                    continue
+                slope = deviation[target] - deviation[source]
+                out = self.kinds[mine]
+                gains = ((out * self.unit + slope) * out).sum(1)
+                if gains.min() < best:
+                    best = int(gains.min())
+                    step = (mine[int(gains.argmin())], source, target, None)
+                theirs = [k for k in range(len(self.kinds)) if holders.get((k, target))]
+                if source > target or not theirs:
+                    continue  # an exchange is the same from both ends
+                mine, theirs = mine[:_TYPES_EXCHANGED], theirs[:_TYPES_EXCHANGED]
+                for k in mine:
+                    net = self.kinds[k] - self.kinds[theirs]
+                    gains = ((net * self.unit + slope) * net).sum(1)
+                    if gains.min() < best:
+                        best = int(gains.min())
+                        step = (k, source, target, theirs[int(gains.argmin())])
+        return step
 
 
-def _deal(ledger: Ledger, rule: Splits) -> Ledger:
-    """Gives each group without a split one."""
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for _, row in sorted(ledger.items()):
-        groups[row.group].append(row)
-    by_cluster: dict[str, list[str]] = defaultdict(list)
-    for name, rows in groups.items():
-        by_cluster[rows[0].cluster].append(name)
-    decided: dict[str, str] = {}
-    for names in by_cluster.values():
-        decided |= _deal_cluster({name: groups[name] for name in names}, rule)
-    return {
-        image: row if row.split else replace(row, split=decided[row.group])
-        for image, row in ledger.items()
-    }
+def _slices(units: Sequence[Unit]) -> dict[str, list[int]]:
+    members: dict[str, list[int]] = defaultdict(list)
+    for n, unit in enumerate(units):
+        for slice_ in sorted({slice_ for slice_, _ in unit.images}):
+            members[slice_].append(n)
+    return members
 
 
-def _deal_cluster(groups: Mapping[str, list[Row]], rule: Splits) -> dict[str, str]:
-    have = dict.fromkeys(SPLITS, 0)
-    new: list[tuple[str, str]] = []
-    for name, rows in groups.items():
-        split = next((row.split for row in rows if row.split), "")
-        if split:
-            have[split] += 1
-        else:
-            content = min(row.sha256 for row in rows)
-            new.append((sha256_bytes(f"{rule.seed}:{content}".encode()), name))
-    wanted = quotas(len(groups), rule)
-    decided: dict[str, str] = {}
-    for _, name in sorted(new):
-        split = TRAIN
-        for candidate, quota in wanted.items():
-            if have[candidate] < quota:
-                split = candidate
-                break
-        have[split] += 1
-        decided[name] = split
-    return decided
+def _missing(
+    units: Sequence[Unit], dealt: Sequence[int], pinned: Mapping[int, int]
+) -> tuple[str, int] | None:
+    """Returns the first slice that lacks a split and has a unit to give it, and the split."""
+    for slice_, members in sorted(_slices(units).items()):
+        have = {dealt[n] for n in members}
+        needed = range(len(SPLITS)) if len(members) >= 3 else [SPLITS.index(TRAIN)]
+        for split in needed:
+            if split not in have and any(_may_go(n, dealt, pinned, members) for n in members):
+                return slice_, split
+    return None
 
 
-def quotas(groups: int, rule: Splits) -> dict[str, int]:
-    """Returns how many of a cluster's groups go to test and to validation, test first.
+def _may_go(
+    n: int, dealt: Sequence[int], pinned: Mapping[int, int], members: Sequence[int]
+) -> bool:
+    """Whether a unit may leave its split without emptying it, or the split is not needed."""
+    if n in pinned:
+        return False
+    alone = sum(dealt[m] == dealt[n] for m in members) == 1
+    return not (alone and (len(members) >= 3 or dealt[n] == SPLITS.index(TRAIN)))
 
-    Rounded, half up, by exact fractions.
-    """
-    at_least = int(groups >= 3)
-    test = max(at_least, int(Fraction(str(rule.test)) * groups + Fraction(1, 2)))
-    test = min(test, groups - 1 - at_least)
-    validation = max(at_least, int(Fraction(str(rule.validation)) * groups + Fraction(1, 2)))
-    return {TEST: test, VALIDATION: min(validation, groups - 1 - test)}
+
+def _nearest(
+    units: Sequence[Unit],
+    dealt: Sequence[int],
+    pinned: Mapping[int, int],
+    slice_: str,
+    split: int,
+    rule: Splits,
+) -> int | None:
+    """Returns the unit whose size is nearest to what the split wants of a slice."""
+    members = _slices(units)[slice_]
+
+    def size(n: int) -> int:
+        return sum(images for (name, _), images in units[n].images.items() if name == slice_)
+
+    wanted = shares(rule)[split] * sum(size(n) for n in members)
+    may = [n for n in members if _may_go(n, dealt, pinned, members)]
+    return min(may, key=lambda n: (abs(size(n) - wanted), n), default=None)

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from components.ingestion.clusters import cluster
+from components.ingestion.clusters import modality
 from components.synthetic import generate
 from segtrail.files import root_digest, tree_digests
 from segtrail.images import decode_image
@@ -58,7 +58,7 @@ def test_another_seed_gives_other_images(tree, tmp_path):
 
 def test_three_kinds_in_three_clusters_and_several_sizes(tree):
     images = [read(path) for path in sorted(tree.glob("*/images/*.png"))]
-    clusters = [cluster(image) for image in images]
+    clusters = [modality(image) for image in images]
     shares = {name: clusters.count(name) / len(images) for name in set(clusters)}
     assert shares == pytest.approx(
         {"dark-grey": 0.6, "bright-grey": 0.2, "bright-colour": 0.2}, abs=0.02

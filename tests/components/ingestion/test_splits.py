@@ -1,171 +1,164 @@
-"""Properties of the split ledger."""
+"""Dealing units of images to splits."""
 
 from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from itertools import pairwise
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ingestion import splits
-from components.ingestion.clusters import CLUSTERS
-from components.ingestion.problems import Problems
-from components.ingestion.splits import Row, extend, quotas
-from segtrail.errors import DataError
+from components.ingestion.splits import Unit, deal, shares
+from segtrail.artifacts import SPLITS, TRAIN
 from segtrail.files import sha256_bytes
 from segtrail.recipe import Splits
 
 FRACTIONS = st.sampled_from([0.05, 0.1, 0.15, 0.2, 0.25, 0.33, 0.4])
 RULES = st.builds(Splits, validation=FRACTIONS, test=FRACTIONS, seed=st.integers(0, 9))
+STRATA = [("grey", "grey-1"), ("grey", "grey-2"), ("stained", "stained")]
 
 
-def row(name: int, content: int | None = None) -> Row:
-    """An image; the same content means the same cluster."""
-    content = name if content is None else content
-    sha256 = sha256_bytes(str(content).encode())
-    return Row(f"i{name:04d}", sha256, "m", "", CLUSTERS[int(sha256, 16) % 3 % len(CLUSTERS)])
+def unit(number, images, split=""):
+    return Unit(sha256_bytes(str(number).encode()), images, split)
 
 
-# Images 0, 1, 2 …, some with the content of others.
-ARRIVALS = st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=1, max_size=120).map(
-    lambda contents: [row(n, content) for n, content in enumerate(contents)]
-)
+def units(sizes):
+    """Units, each with so many images of some strata."""
+    return st.lists(
+        st.dictionaries(st.sampled_from(STRATA), sizes, min_size=1, max_size=2),
+        min_size=1, max_size=40,
+    ).map(lambda found: [unit(n, images) for n, images in enumerate(found)])  # fmt: skip
 
 
-def dealt(deliveries, rule):
-    ledger: splits.Ledger = {}
-    for delivery in deliveries:
-        problems = Problems("test")
-        ledger = extend(ledger, delivery, rule, problems)
-        assert not problems
-    return ledger
+UNITS = units(st.integers(1, 9))
 
 
-def cut(rows, cuts):
-    bounds = sorted({0, len(rows), *(c % (len(rows) + 1) for c in cuts)})
-    return [rows[a:b] for a, b in pairwise(bounds)]
+def counted(mine, dealt, key=lambda stratum: "all"):
+    counts = Counter()
+    for one, split in zip(mine, dealt, strict=True):
+        for stratum, images in one.images.items():
+            counts[key(stratum), split] += images
+    return counts
 
 
-def groups_by_cluster(ledger):
-    return Counter(
-        (cluster, split)
-        for cluster, split, _ in {(r.cluster, r.split, r.group) for r in ledger.values()}
+def cost(mine, dealt, rule):
+    """The squared differences from what is wanted, over the three levels."""
+    total = Fraction(0)
+    for key in (lambda s: "all", lambda s: s[0], lambda s: s):
+        counts = counted(mine, dealt, key)
+        for level in {level for level, _ in counts}:
+            every = sum(counts[level, split] for split in SPLITS)
+            for split, share in zip(SPLITS, shares(rule), strict=True):
+                total += (counts[level, split] - share * every) ** 2
+    return total
+
+
+def covered(mine, dealt):
+    """Whether rule 2 holds: three units or more of a slice have one in each split."""
+    for slice_ in {s for u in mine for s, _ in u.images}:
+        have = [
+            d for u, d in zip(mine, dealt, strict=True) if any(s == slice_ for s, _ in u.images)
+        ]
+        if (set(have) != set(SPLITS)) if len(have) >= 3 else (TRAIN not in have):
+            return False
+    return True
+
+
+@given(UNITS, RULES, st.data())
+@settings(deadline=None)
+def test_what_has_a_split_keeps_it(mine, rule, data):
+    given_ = data.draw(st.lists(st.sampled_from(["", *SPLITS]), min_size=len(mine),
+                                max_size=len(mine)))  # fmt: skip
+    mine = [Unit(u.content, u.images, split) for u, split in zip(mine, given_, strict=True)]
+    dealt = deal(mine, rule)
+    assert all(
+        now == (had or now) and now in SPLITS for had, now in zip(given_, dealt, strict=True)
     )
 
 
-@given(ARRIVALS, RULES, st.lists(st.integers(0, 200), max_size=5))
+@given(UNITS, RULES, st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_an_image_never_changes_its_split(rows, rule, cuts):
-    seen: dict[str, str] = {}
-    ledger: splits.Ledger = {}
-    for delivery in cut(rows, cuts):
-        ledger = extend(ledger, delivery, rule, Problems("test"))
-        now = {image: r.split for image, r in ledger.items()}
-        assert {image: now[image] for image in seen} == seen
-        seen = now
-    assert set(seen) == {r.image for r in rows}
+def test_the_order_does_not_matter(mine, rule, random):
+    dealt = {u.content: split for u, split in zip(mine, deal(mine, rule), strict=True)}
+    random.shuffle(mine)
+    assert dealt == {u.content: split for u, split in zip(mine, deal(mine, rule), strict=True)}
 
 
-@given(ARRIVALS, RULES, st.randoms(use_true_random=False))
-@settings(deadline=None)
-def test_the_order_within_a_delivery_does_not_matter(rows, rule, random):
-    shuffled = list(rows)
-    random.shuffle(shuffled)
-    assert dealt([rows], rule) == dealt([shuffled], rule)
+@given(UNITS, RULES)
+@settings(deadline=None, max_examples=50)
+def test_shares_are_as_near_as_the_sizes_of_units_allow(mine, rule):
+    counts = counted(mine, dealt := deal(mine, rule))
+    every = sum(counts.values())
+    largest = max(sum(u.images.values()) for u in mine)
+    for split, share in zip(SPLITS, shares(rule), strict=True):
+        assert abs(counts["all", split] - share * every) <= 4 * largest
+    slices = {s for u in mine for s, _ in u.images}
+    if all(sum(any(s == k for s, _ in u.images) for u in mine) >= 6 for k in slices):
+        assert covered(mine, dealt)
 
 
-@given(ARRIVALS, RULES)
-@settings(deadline=None)
-def test_names_do_not_matter_only_content(rows, rule):
-    renamed = [
-        Row(f"z{len(rows) - n:04d}", *list(vars(r).values())[1:]) for n, r in enumerate(rows)
-    ]
-    by_content = {r.sha256: r.split for r in dealt([rows], rule).values()}
-    assert {r.sha256: r.split for r in dealt([renamed], rule).values()} == by_content
+@given(st.lists(st.integers(20, 60), min_size=1, max_size=3), RULES)
+@settings(deadline=None, max_examples=100)
+def test_single_images_come_within_one_of_every_share(sizes, rule):
+    strata = [STRATA[n] for n, size in enumerate(sizes) for _ in range(size)]
+    mine = [unit(n, {stratum: 1}) for n, stratum in enumerate(strata)]
+    dealt = deal(mine, rule)
+    for key in (lambda s: "all", lambda s: s[0], lambda s: s):
+        counts = counted(mine, dealt, key)
+        for level in {level for level, _ in counts}:
+            every = sum(counts[level, split] for split in SPLITS)
+            for split, share in zip(SPLITS, shares(rule), strict=True):
+                assert abs(counts[level, split] - share * every) <= 1
+    assert covered(mine, dealt)
 
 
-@given(ARRIVALS, RULES, st.lists(st.integers(0, 200), max_size=5))
-@settings(deadline=None)
-def test_the_same_content_is_one_group_in_one_split(rows, rule, cuts):
-    ledger = dealt(cut(rows, cuts), rule)
-    for content in {r.sha256 for r in rows}:
-        same = [r for r in ledger.values() if r.sha256 == content]
-        assert len({(r.group, r.split) for r in same}) == 1
-    assert all(r.group in ledger for r in ledger.values())
+@given(
+    st.lists(st.tuples(st.sampled_from(STRATA), st.integers(1, 5)), min_size=1, max_size=7), RULES
+)
+@settings(deadline=None, max_examples=25)
+def test_no_dealing_is_much_better(found, rule):
+    """Against all 3^n ways, of those that rule 2 allows."""
+    mine = [unit(n, {stratum: size}) for n, (stratum, size) in enumerate(found)]
+    dealt = deal(mine, rule)
+    ways = [way for way in product(SPLITS, repeat=len(mine)) if covered(mine, way)]
+    assert covered(mine, dealt)
+    assert (
+        float(cost(mine, dealt, rule))
+        <= 1.5 * float(min(cost(mine, way, rule) for way in ways))
+        + 3 * max(size for _, size in found) ** 2
+    )
 
 
-@given(ARRIVALS, RULES, st.lists(st.integers(0, 200), max_size=5))
-@settings(deadline=None, max_examples=150)
-def test_each_cluster_comes_to_its_quotas_and_is_tested(rows, rule, cuts):
-    counts = groups_by_cluster(dealt(cut(rows, cuts), rule))
-    for cluster in {r.cluster for r in rows}:
-        n = sum(counts[cluster, split] for split in ("train", "validation", "test"))
-        wanted = quotas(n, rule)
-        assert counts[cluster, "test"] == wanted["test"]
-        assert abs(counts[cluster, "validation"] - wanted["validation"]) <= 1
-        assert abs(counts[cluster, "test"] - Fraction(str(rule.test)) * n) <= 1
-        assert abs(wanted["validation"] - Fraction(str(rule.validation)) * n) <= 1
-        assert counts[cluster, "train"] >= 1
-        if n >= 3:
-            assert counts[cluster, "test"] >= 1
-            assert wanted["validation"] >= 1
-
-
-def test_one_image_a_delivery_comes_to_the_quotas_too():
-    rule = Splits(validation=0.1, test=0.2)
-    rows = [Row(f"i{n}", sha256_bytes(str(n).encode()), "m", "", "dark-grey") for n in range(200)]
-    ledger = dealt([[r] for r in rows], rule)
-    assert Counter(r.split for r in ledger.values()) == {
-        "train": 140, "validation": 20, "test": 40,
+def test_large_groups_do_not_all_go_to_training():
+    sizes = [1, 1, 4, 4, 11] * 40
+    mine = [unit(n, {STRATA[0]: size}) for n, size in enumerate(sizes)]
+    dealt = deal(mine, Splits(validation=0.1, test=0.2))
+    assert Counter(dealt)["test"] >= 30
+    large = Counter(d for d, size in zip(dealt, sizes, strict=True) if size == 11)
+    assert large["test"] >= 4
+    assert counted(mine, dealt) == {
+        ("all", "train"): 588, ("all", "validation"): 84, ("all", "test"): 168,
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_one_unit_a_delivery_comes_to_the_shares_too(size):
+    mine = []
+    for n in range(100):
+        mine.append(unit(n, {STRATA[0]: size}))
+        mine = [
+            Unit(u.content, u.images, s)
+            for u, s in zip(mine, deal(mine, Splits(validation=0.1, test=0.2)), strict=True)
+        ]
+    assert Counter(u.split for u in mine) == {"train": 70, "validation": 10, "test": 20}
+
+
 def test_the_seed_deals_otherwise():
-    rows = [row(n) for n in range(60)]
-    first, second = (dealt([rows], Splits(seed=seed)) for seed in (1, 2))
-    assert {i for i, r in first.items() if r.split == "test"} != {
-        i for i, r in second.items() if r.split == "test"
-    }
+    mine = [unit(n, {STRATA[0]: 1}) for n in range(60)]
+    assert deal(mine, Splits(seed=1)) != deal(mine, Splits(seed=2))
 
 
-def test_a_replaced_image_keeps_its_split_and_gets_its_new_content():
-    rule = Splits(validation=0.2, test=0.2)
-    ledger = dealt([[row(n) for n in range(30)]], rule)
-    problems = Problems("test")
-    extended = extend(ledger, [row(n, 1000 + n) for n in range(30)], rule, problems)
-    assert not problems
-    assert {i: r.split for i, r in extended.items()} == {i: r.split for i, r in ledger.items()}
-    assert extended["i0003"].sha256 == row(3, 1003).sha256
-
-
-def test_a_new_name_for_content_that_is_there_follows_it():
-    """What is trained on never becomes a test image under another name."""
-    rule = Splits(validation=0.4, test=0.4)
-    ledger = dealt([[row(n) for n in range(30)]], rule)
-    for old in ledger.values():
-        copy = Row("copy", old.sha256, "m", "", old.cluster)
-        extended = extend(ledger, [copy], rule, Problems("test"))
-        assert (extended["copy"].split, extended["copy"].group) == (old.split, old.group)
-
-
-@given(ARRIVALS, RULES)
-@settings(deadline=None, max_examples=20)
-def test_the_ledger_reads_as_written(tmp_path_factory, rows, rule):
-    ledger = dealt([rows], rule)
-    path = tmp_path_factory.mktemp("ledger") / "splits.csv"
-    path.write_text(splits.to_csv(ledger))
-    assert splits.read(path) == ledger
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [("image,split\na,train\n", "expected the columns"),
-     ("image,sha256,mask_sha256,group,cluster,split\na,1,2,a,dark-grey,dev\n", "'dev' is unknown")],
-)  # fmt: skip
-def test_a_ledger_that_is_none(tmp_path, text, says):
-    (tmp_path / "splits.csv").write_text(text)
-    with pytest.raises(DataError, match=says):
-        splits.read(tmp_path / "splits.csv")
+def test_nothing_to_deal():
+    assert deal([], Splits()) == []

@@ -1,0 +1,1 @@
+"""What the report of leaks is made of."""
