@@ -12,9 +12,10 @@ from pathlib import Path
 import yaml
 
 from lineage import dvc_files
-from segtrail import git
-from segtrail.errors import LineageError, WorkspaceError
+from segtrail import git, tombstones
+from segtrail.errors import LineageError, SegtrailError, WorkspaceError
 from segtrail.files import root_digest, sha256_bytes, sha256_file
+from segtrail.tombstones import TOMBSTONES, Erased
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,21 @@ class Rehash:
     Attributes:
         sha256: `{path: hex SHA-256}` of the files that could be read.
         problems: One line a file that is missing or is not what its name says.
+        erased: The files that are missing because a tombstone says so, by path.
     """
 
     sha256: Mapping[str, str]
     problems: list[str]
+    erased: Mapping[str, Erased]
 
     @property
-    def sha256_root(self) -> str:
-        return root_digest(dict(self.sha256))
+    def sha256_root(self) -> str | None:
+        """The root over all files, with what tombstones say of those that were erased.
+
+        None if a tombstone does not know the digest of its file.
+        """
+        said = {name: file.sha256 for name, file in self.erased.items()}
+        return root_digest(dict(self.sha256) | said) if all(said.values()) else None
 
 
 def of_folder(folder: Path) -> DataVersion:
@@ -101,28 +109,69 @@ def tree(root: Path, revision: str, dataset: str) -> dict[str, str]:
 
 
 def verify_bytes(root: Path, files: Mapping[str, str]) -> Rehash:
-    """Reads each file of a `tree` from DVC's cache and hashes it anew, md5 and SHA-256."""
+    """Reads each file of a `tree` from DVC's cache and hashes it anew, md5 and SHA-256.
+
+    A file that is not in the cache counts as erased if a tombstone names its content.
+    """
     cache = dvc_files.cache_folder(root)
     sha256: dict[str, str] = {}
+    erased: dict[str, Erased] = {}
     problems = []
+    graves: Mapping[str, Erased] | None = None
     for name, md5 in files.items():
         try:
             sha256[name] = sha256_bytes(dvc_files.read_object(cache, md5))
         except LineageError as e:
-            problems.append(f"{name}: {e.message}")
-    return Rehash(sha256, problems)
+            if graves is None:
+                graves = erased_files(root)
+            if md5 in graves and not dvc_files.object_path(cache, md5).exists():
+                erased[name] = graves[md5]
+            else:
+                problems.append(f"{name}: {e.message}")
+    return Rehash(sha256, problems, erased)
+
+
+def erased_files(root: Path) -> Mapping[str, Erased]:
+    """Returns what the tombstones of all datasets name, by md5.
+
+    They are read from the data version at HEAD, as git and DVC recorded it, or else from
+    `data/` as it lies there.
+    """
+    try:
+        cache = dvc_files.cache_folder(root)
+        listing = dvc_files.read_listing(cache, data_md5_at(root, "HEAD"))
+        contents = {
+            name: dvc_files.read_object(cache, md5)
+            for name, md5 in listing.items()
+            if name.split("/")[1:] == [TOMBSTONES]
+        }
+    except LineageError:
+        paths = sorted((root / "data").glob(f"*/{TOMBSTONES}"))
+        contents = {path.relative_to(root / "data").as_posix(): path.read_bytes() for path in paths}
+    try:
+        return tombstones.by_md5(
+            row for name, content in contents.items() for row in tombstones.parse(content, name)
+        )
+    except SegtrailError as e:
+        raise LineageError(f"data/{e.message}", e.hint) from None
 
 
 def at_commit(root: Path, revision: str, dataset: str) -> DataVersion:
     """Returns the version of a dataset at a git revision, its bytes re-hashed.
 
     Raises:
-        LineageError: Something it needs is missing, or not what its digest says.
+        LineageError: Something it needs is missing or erased, or not what its digest says.
     """
     files = tree(root, revision, dataset)
     found = verify_bytes(root, files)
     if found.problems:
         raise LineageError(f"data/{dataset}: {found.problems[0]}", "dvc fetch")
+    if found.erased or found.sha256_root is None:
+        raise LineageError(
+            f"data/{dataset} at {revision[:12]}: {len(found.erased)} of its files were erased "
+            f"since, such as {next(iter(found.erased))}",
+            "go on from a commit with the erasure: git merge <branch>",
+        )
     return DataVersion(
         dataset,
         dvc_files.listing_md5(files),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from lineage import data_version, mlflow_record
 from lineage.provenance import Facts
-from segtrail import git
+from segtrail import deliveries, git, split_ledger
 from segtrail.artifacts import (
     Evaluation,
     InfraValidation,
@@ -21,14 +20,13 @@ from segtrail.artifacts import (
     ValidationResult,
     Verdict,
 )
-from segtrail.errors import LineageError, WorkspaceError
+from segtrail.errors import DataError, LineageError, WorkspaceError
 from segtrail.files import read_json, sha256_bytes, sha256_file
 from segtrail.params import dump, load_recipe
 from segtrail.saved_model import file_digests
 from segtrail.workspace import Workspace
 
 REQUIREMENTS = "requirements.lock"
-DELIVERY_COLUMNS = ("delivery", "source_sha256")
 TRAINED_BY = ("classes", "preprocessing", "network", "training", "objects")
 _SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[\w.-]{2,}):/*(?P<path>[^/@][^@]*)")  # [user@]host:path
 
@@ -49,8 +47,8 @@ def gather(workspace: Workspace, name: str) -> Facts:
     _check_trained_on(run, data, commit)
     _check_trained_by(run, dump(recipe), name)
     training = mlflow_record.run(workspace, run["mlflow_run_id"])
-    splits = data_version.read_file(root, data.files, "splits.csv")
-    deliveries = data_version.read_file(root, data.files, "deliveries.csv")
+    splits = data_version.read_file(root, data.files, split_ledger.LEDGER)
+    delivered = data_version.read_file(root, data.files, deliveries.DELIVERIES)
     validation = ValidationResult.of(workspace, name).require()
     verdict = Verdict.of(workspace, name).require()
     infra = InfraValidation.of(workspace, name).require()
@@ -64,7 +62,7 @@ def gather(workspace: Workspace, name: str) -> Facts:
         uncommitted=git.dirty_paths(root),
         lock_sha256=_committed_sha256(root, commit, "dvc.lock"),
         data=data,
-        deliveries=parse_deliveries(deliveries),
+        deliveries=parse_deliveries(delivered),
         splits_sha256=sha256_bytes(splits),
         requirements_sha256=_committed_sha256(root, commit, REQUIREMENTS),
         run=run,
@@ -89,16 +87,18 @@ def gather(workspace: Workspace, name: str) -> Facts:
 
 
 def parse_deliveries(content: bytes) -> list[dict[str, str]]:
-    """Returns the rows of `deliveries.csv`.
+    """Returns the rows of `deliveries.csv` that brought something; removals have no source.
 
     Raises:
-        LineageError: A column is not there.
+        LineageError: Not a list of deliveries.
     """
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8")))
-    missing = set(DELIVERY_COLUMNS) - set(reader.fieldnames or ())
-    if missing:
-        raise LineageError(f"deliveries.csv: has no column {', '.join(sorted(missing))}")
-    return [{key: value or "" for key, value in row.items() if key} for row in reader]
+    try:
+        rows = deliveries.parse(content, "deliveries.csv")
+    except DataError as e:
+        raise LineageError(e.message, e.hint) from None
+    return [
+        {key: str(value) for key, value in asdict(row).items()} for row in rows if row.source_sha256
+    ]
 
 
 def repository(root: Path) -> str | None:

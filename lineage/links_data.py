@@ -37,8 +37,30 @@ def rehashed(e: Evidence) -> str:
     if found.problems:
         raise LineageError(f"{len(found.problems)} files: {found.problems[0]}")
     expected = e.dependency(f"data/{e.dataset}")["digest"]["sha256"]
-    same("the SHA-256 root of the data", found.sha256_root, expected)
+    if found.sha256_root is not None:
+        same("the SHA-256 root of the data", found.sha256_root, expected)
+    if found.erased:
+        raise NotChecked(_erased(found, len(files), expected))
     return f"{len(files)} files re-hashed, md5 and SHA-256; the root is {expected[:12]}"
+
+
+def _erased(found: data_version.Rehash, files: int, root: str) -> str:
+    """Says which bytes could not be re-hashed, and what holds nevertheless."""
+    why: dict[str, set[str]] = {}
+    for file in found.erased.values():
+        row = file.row
+        why.setdefault(f"{row.reason}, delivery {row.delivery}", set()).add(row.image)
+    said = "; ".join(
+        f"{len(images)} image{'' if len(images) == 1 else 's'} erased ({reason})"
+        for reason, images in why.items()
+    )
+    rest = (
+        "a tombstone does not know the digest of its file, so the root is not checked"
+        if found.sha256_root is None
+        else f"with the digests that the tombstones name, the root is {root[:12]}"
+    )
+    held = files - len(found.erased)
+    return f"{said}: their bytes cannot be re-hashed; {held} of {files} files hold; {rest}"
 
 
 def delivered(e: Evidence) -> str:

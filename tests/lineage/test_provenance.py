@@ -56,7 +56,7 @@ def test_what_it_was_made_from_is_named(template: Workspace, statement: dict) ->
     assert named["data/tiny"]["annotations"]["dvc_md5"] == data.dvc_md5
     splits = template.dataset(DATASET) / "splits.csv"
     assert named["splits.csv"]["digest"]["sha256"] == sha256_file(splits)
-    assert named["delivery/d1"]["annotations"]["licence"] == "CC0-1.0"
+    assert named["delivery/1"]["annotations"]["licence"] == "CC0-1.0"
     assert named["code"]["digest"] == {"sha256": "c" * 64}
     build = statement["predicate"]["buildDefinition"]
     recipe = dump(load_recipe(template, RECIPE))

@@ -1,0 +1,206 @@
+"""Erasure of images whose consent was withdrawn: bytes go, digests and reason stay."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from components.ingestion import erasure, erasure_plan
+from components.ingestion.delivery import ERASURE, Delivery, land
+from components.ingestion.history import data_versions
+from components.ingestion.object_stores import open_stores
+from components.ingestion.remains import remains
+from components.ingestion.session import writing
+from segtrail import deliveries, git, split_ledger, tombstones
+from segtrail.errors import ConfigError, DataError
+from segtrail.params import load_dataset, near
+from segtrail.split_ledger import LEDGER, Ledger
+from segtrail.tombstones import TOMBSTONES
+from segtrail.workspace import Workspace
+
+_MAX_REASON = 200
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What one erasure did, or would do.
+
+    Attributes:
+        dataset: Its name.
+        images: Ids of the images erased now.
+        before: Ids of images asked for that were erased before.
+        versions: How many contents of image and mask the images ever had.
+        deleted: How many files each store had of them and of what was made of them; none of
+            a store that had been cleared before, or in a dry run.
+        to_delete: How many contents had to go, in all stores together.
+        remains: One line for each thing that may still hold them, or has learnt from them.
+        delivery: Its number among the dataset's deliveries; None if nothing was erased.
+        commit: The git commit that records it.
+    """
+
+    dataset: str
+    images: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    versions: int = 0
+    deleted: Mapping[str, int] = field(default_factory=dict)
+    to_delete: int = 0
+    remains: Sequence[str] = ()
+    delivery: int | None = None
+    commit: str | None = None
+
+
+def erase(
+    workspace: Workspace,
+    dataset: str,
+    images: Sequence[str],
+    *,
+    reason: str,
+    by: str | None = None,
+    dry_run: bool = False,
+) -> Erased:
+    """Erases images: their bytes, and all that stages made of them, here and in every remote.
+
+    What goes: image and mask, of every version that any commit names, from `data/`, from DVC's
+    cache and from all remotes; the TFRecords, tiles, overlays and pages made of them, with their
+    entries in DVC's run cache and in `dvc.lock`; copies in quarantine, in the scratch folder and
+    in the clones of workers. What stays: a tombstone with the digests and the reason, the row of
+    the split ledger, tables of numbers. A crash in the middle is finished by the next erasure or
+    ingestion.
+
+    Args:
+        workspace: In git and DVC.
+        dataset: A name under `datasets:` in `params.yaml`.
+        images: Ids; of images that were removed before, too. Those erased before are passed over.
+        reason: Why, in a line. It stays for good, so it should name no person.
+        by: Who erases; by default git's identity.
+        dry_run: Look only; change nothing.
+
+    Returns:
+        What was done, and what is out of reach.
+
+    Raises:
+        ConfigError: No such dataset, or no reason.
+        DataError: No such image; or another image that would stay has the same bytes.
+        WorkspaceError: See `components.ingestion.session.writing`; or a remote is out of reach.
+    """
+    load_dataset(workspace, dataset)
+    reason = _checked(reason)
+    with writing(workspace) as landing:
+        erasure.finish_interrupted(workspace)
+        folder = workspace.dataset(dataset)
+        ledger = split_ledger.read(folder / LEDGER)
+        graves = tombstones.read(folder / TOMBSTONES)
+        _check_known(dataset, images, ledger)
+        number = len(deliveries.read(folder / deliveries.DELIVERIES)) + 1
+        by = by or git.identity(workspace.root)
+        with open_stores(workspace) as stores:
+            history = data_versions(workspace, stores.read)
+            rows = erasure_plan.order(
+                dataset, images, graves, history, stores, delivery=number, reason=reason, by=by
+            )
+            wanted = tuple(i for i in dict.fromkeys(images) if i in {row.image for row in rows})
+            before = tuple(i for i in dict.fromkeys(images) if i not in wanted)
+            if not wanted:
+                return Erased(dataset, before=before)
+            _check_unshared(dataset, wanted, ledger)
+            every = [*graves, *rows]
+            plan = erasure_plan.plan(workspace, dataset, every, history, stores, landed=False)
+            erased = Erased(
+                dataset, wanted, before, versions=len(rows),
+                to_delete=len(plan.erased | plan.derived.md5s),
+                remains=remains(workspace, plan, stores),
+            )  # fmt: skip
+        if dry_run:
+            return erased
+        pending = erasure.Pending(workspace)
+        pending.begin(dataset)
+        landing.start()
+        files = _other_files(workspace, dataset)
+        files[TOMBSTONES] = tombstones.to_csv(every).encode()
+        delivery = land(
+            landing,
+            Delivery(dataset, ERASURE, "", removed=wanted),
+            _marked(ledger, wanted, number),
+            files,
+            by=by,
+            licence="",
+        )
+        _, deleted = erasure.purge(workspace, dataset)
+        pending.done(dataset)
+    return replace(erased, deleted=deleted, delivery=number, commit=delivery.commit)
+
+
+def purge(workspace: Workspace, dataset: str) -> Erased:
+    """Carries out all tombstones of a dataset once more, as in a clone that has fetched them.
+
+    Raises:
+        ConfigError: No such dataset.
+        WorkspaceError: See `erase`.
+    """
+    load_dataset(workspace, dataset)
+    with writing(workspace):
+        plan, deleted = erasure.purge(workspace, dataset)
+        erasure.Pending(workspace).done(dataset)
+        with open_stores(workspace) as stores:
+            left = remains(workspace, plan, stores)
+    images = sorted({row.image for row in plan.rows})
+    return Erased(
+        dataset, before=tuple(images), versions=len(plan.rows), deleted=deleted,
+        to_delete=len(plan.erased | plan.derived.md5s), remains=left,
+    )  # fmt: skip
+
+
+def _checked(reason: str) -> str:
+    reason = reason.strip()
+    if not reason or not reason.isprintable() or len(reason) > _MAX_REASON:
+        raise ConfigError(
+            f"reason: expected one line of 1 to {_MAX_REASON} characters; found {reason!a}",
+            '--reason "consent withdrawn"',
+        )
+    return reason
+
+
+def _check_known(dataset: str, images: Sequence[str], ledger: Ledger) -> None:
+    """Raises:
+    DataError: No image is named, or one that the dataset never had.
+    """
+    if not images:
+        raise DataError(f"{dataset}: no image to erase was named", "--ids a,b; or --ids @file")
+    for image in images:
+        if image not in ledger:
+            raise DataError(
+                f"{dataset} has, and had, no image {image!r}.{near(image, ledger)}",
+                f"data/{dataset}/{LEDGER} lists them",
+            )
+
+
+def _check_unshared(dataset: str, wanted: Collection[str], ledger: Ledger) -> None:
+    """Raises:
+    DataError: An image that would stay has the same bytes.
+    """
+    same: dict[str, list[str]] = {}
+    for row in split_ledger.present(ledger.values()):
+        same.setdefault(row.sha256, []).append(row.image)
+    for image in wanted:
+        if stay := [i for i in same.get(ledger[image].sha256, []) if i not in wanted]:
+            raise DataError(
+                f"{dataset}: {', '.join(stay)} would stay and has the same bytes as {image}",
+                f"erase all of them: --ids {','.join(sorted([image, *stay]))}",
+            )
+
+
+def _marked(ledger: Ledger, images: Sequence[str], number: int) -> Ledger:
+    return {
+        image: replace(row, removed=row.removed or str(number)) if image in images else row
+        for image, row in ledger.items()
+    }
+
+
+def _other_files(workspace: Workspace, dataset: str) -> dict[str, bytes]:
+    """Returns the dataset's files besides images and masks: they stay as they are."""
+    folder = workspace.dataset(dataset)
+    return {
+        path.name: path.read_bytes()
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name not in (LEDGER, deliveries.DELIVERIES)
+    }
