@@ -6,14 +6,15 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from cli.options import ImagesArgument, RecipeOption, TargetOption
-from segtrail.errors import EXIT_ERROR, ConfigError, DataError
+from segtrail.errors import EXIT_ERROR, ConfigError, DataError, ServingError
 
 if TYPE_CHECKING:
+    from segtrail.task import Task
     from serving.client import Client
 
 
@@ -25,8 +26,9 @@ def predict(
 ) -> None:
     """Ask a model server to segment images.
 
-    Writes <image>.mask.png (class indices) and <image>.overlay.png (outlines to look at), and
-    prints one line an image. Needs no workspace when --target is given.
+    Writes <image>.mask.png (class indices, or one bit a class where classes overlap) and
+    <image>.overlay.png (outlines to look at), and prints one line an image. Needs no workspace
+    when --target is given.
 
     \b
     Examples:
@@ -39,9 +41,10 @@ def predict(
     target = target or target_of(recipe)
     failed = 0
     with Client(target) as client:
+        task = _task_of(client, recipe)
         for path in images:
             try:
-                print(_predict_one(client, recipe, path, out), flush=True)
+                print(_predict_one(client, recipe, task, path, out), flush=True)
             except DataError as e:
                 failed += 1
                 print(f"error: {e}", file=sys.stderr, flush=True)
@@ -57,6 +60,25 @@ def target_of(recipe: str) -> str:
     return load_recipe(Workspace.find(), recipe).serving.target
 
 
+def _task_of(client: Client, recipe: str) -> Task:
+    """Returns what the served model says that it segments; models of old tell instances only.
+
+    Raises:
+        ServingError: It says nothing of the kind.
+    """
+    from segtrail.recipe import MaskKind
+    from segtrail.task import Task
+
+    said = client.metadata(recipe)
+    masks, classes = said.get("masks", "instances"), said.get("class_names")
+    if masks not in get_args(MaskKind) or not isinstance(classes, list) or not classes:
+        raise ServingError(
+            f"{client.target}: {recipe} tells masks {masks!r} of classes {classes!r}; expected "
+            f"{', '.join(get_args(MaskKind))} of named classes"
+        )
+    return Task(masks, tuple(map(str, classes)), tuple(range(1, len(classes) + 1)))
+
+
 def _refuse_same_names(images: list[Path]) -> None:
     counts = Counter(path.stem for path in images)
     if twice := sorted(name for name, n in counts.items() if n > 1):
@@ -65,7 +87,7 @@ def _refuse_same_names(images: list[Path]) -> None:
         )
 
 
-def _predict_one(client: Client, recipe: str, path: Path, out: Path) -> str:
+def _predict_one(client: Client, recipe: str, task: Task, path: Path, out: Path) -> str:
     """Asks for one image, writes both files and returns the line to print."""
     from segtrail import overlay
     from segtrail.files import write_bytes
@@ -77,15 +99,21 @@ def _predict_one(client: Client, recipe: str, path: Path, out: Path) -> str:
         raise DataError(f"{path}: cannot be read: {e.strerror}") from None
     image = decode_image(data, str(path))
     started = time.perf_counter()
-    (answer,) = client.predict(
-        recipe, [data], outputs=["mask_png", "labels_png", "height", "width", "count"],
-        names=[str(path)],
-    )  # fmt: skip
+    outputs = ["mask_png", "height", "width"]
+    if task.has_objects:
+        outputs += ["labels_png", "count"]
+    (answer,) = client.predict(recipe, [data], outputs=outputs, names=[str(path)])
     took_ms = 1000 * (time.perf_counter() - started)
     mask, picture = (out / f"{path.stem}.{kind}.png" for kind in ("mask", "overlay"))
     assert answer.mask_png is not None
-    drawn = encode_png(overlay.draw(image, answer.labels))
-    for file, content in ((mask, answer.mask_png), (picture, drawn)):
+    if task.has_objects:
+        drawn, found = overlay.draw(image, answer.labels), f"{answer.count} objects"
+    else:
+        planes = task.answered_planes(answer.mask)
+        drawn = overlay.draw_classes(image, planes)
+        shares = zip(task.classes, planes.mean((0, 1)), strict=True)
+        found = ", ".join(f"{name} {share:.1%}" for name, share in shares)
+    for file, content in ((mask, answer.mask_png), (picture, encode_png(drawn))):
         if not (file.is_file() and file.read_bytes() == content):
             write_bytes(file, content)
-    return f"{path}: {answer.count} objects, {recipe} v{answer.version}, {took_ms:.0f} ms -> {mask}"
+    return f"{path}: {found}, {recipe} v{answer.version}, {took_ms:.0f} ms -> {mask}"

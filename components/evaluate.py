@@ -10,12 +10,13 @@ from segtrail import overlay
 from segtrail.artifacts import TEST, Evaluation, Examples, Model
 from segtrail.errors import DataError
 from segtrail.files import atomic_folder, sha256_bytes, sha256_file, write_bytes, write_json
-from segtrail.images import decode_image, encode_png, read_labels
+from segtrail.images import decode_image, encode_png
 from segtrail.params import load_recipe
 from segtrail.progress import say, track
 from segtrail.recipe import ALL
 from segtrail.saved_model import digest
 from segtrail.session import SessionModel
+from segtrail.task import Task, load_task
 from segtrail.workspace import Workspace
 
 _SHEET = 12
@@ -29,7 +30,7 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
     Raises:
         DataError: The test split is empty.
     """
-    recipe = load_recipe(workspace, name)
+    recipe, task = load_recipe(workspace, name), load_task(workspace, name)
     examples = Examples.of(workspace, name).require()
     candidate = Model.of(workspace, name).require()
     result = Evaluation.of(workspace, name)
@@ -45,9 +46,10 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
         rows = []
         golden = _spread(len(wanted), recipe.serving.golden_images)
         records: dict[str, Any] = {}
-        for number, answer in enumerate(track(score(model, wanted), "evaluating", len(wanted))):
+        answers = score(model, wanted, task)
+        for number, answer in enumerate(track(answers, "evaluating", len(wanted))):
             rows.append(answer.row)
-            _write_overlay(answer, out.overlays)
+            _write_overlay(answer, task, out.overlays)
             if number in golden:
                 records[answer.example.image] = _write_golden(answer, out.golden)
         write_json(out.golden / "golden.json", records)
@@ -58,11 +60,18 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
         }
         write_json(out.metrics, metrics)
     for part, m in metrics["slices"].items():
-        say(
-            f"{part:>22}: {m['n']:4d} images, mean IoU {m['mean_iou']:.3f}, "
-            f"Dice {m['mean_dice']:.3f}, AP50 {m['ap_50']:.3f}, count error {m['count_error']:.1f}"
-        )
+        say(f"{part:>22}: {m['n']:4d} images, {_in_words(m, task)}")
     return result
+
+
+def _in_words(metrics: dict[str, float], task: Task) -> str:
+    says = f"mean IoU {metrics['mean_iou']:.3f}, Dice {metrics['mean_dice']:.3f}"
+    if task.has_objects:
+        says += f", AP50 {metrics['ap_50']:.3f}, count error {metrics['count_error']:.1f}"
+    if len(task.classes) > 1:
+        each = (f"{name} {metrics[f'iou_{name}']:.3f}" for name in task.classes)
+        says += f"; IoU of {', '.join(each)}"
+    return says
 
 
 def _spread(n: int, wanted: int) -> set[int]:
@@ -80,18 +89,26 @@ def _write_tables(rows: list[dict[str, Any]], out: Evaluation) -> dict[str, Any]
         decode_image((out.overlays / f"{image}.png").read_bytes(), image)
         for image in worst["image"]
     ]
-    titles = [f"{r.slice}  IoU {r.iou:.2f}  AP50 {r.ap_50:.2f}" for r in worst.itertuples()]
+    titles = [
+        f"{row['slice']}  IoU {row['iou']:.2f}"
+        + (f"  AP50 {row['ap_50']:.2f}" if "ap_50" in row else "")
+        for row in worst.to_dict("records")
+    ]
     write_bytes(out.root / "worst.png", encode_png(overlay.sheet(pictures, titles)))
     slices = summarise(per_image)
     assert ALL in slices
     return {"slices": slices}
 
 
-def _write_overlay(answer: Answer, folder: Path) -> None:
+def _write_overlay(answer: Answer, task: Task, folder: Path) -> None:
     example = answer.example
     image = decode_image(example.image_bytes, example.image)
-    true = read_labels(example.mask_bytes, f"true mask of {example.image}")
-    picture = overlay.draw(image, answer.labels, true)
+    if answer.labels is not None:
+        picture = overlay.draw(image, answer.labels, answer.true)
+    else:
+        picture = overlay.draw_classes(
+            image, task.answered_planes(answer.mask), task.true_planes(answer.true)
+        )
     write_bytes(folder / f"{example.image}.png", encode_png(picture))
 
 
@@ -99,8 +116,10 @@ def _write_golden(answer: Answer, folder: Path) -> dict[str, Any]:
     image = answer.example.image
     write_bytes(folder / f"{image}.png", answer.example.image_bytes)
     write_bytes(folder / f"{image}.mask.png", answer.mask_png)
-    return {
+    record = {"mask_sha256": answer.row["mask_sha256"]}
+    if answer.labels_png is None:
+        return record
+    return record | {
         "count": int(answer.row["count_predicted"]),
-        "mask_sha256": answer.row["mask_sha256"],
         "labels_sha256": sha256_bytes(answer.labels_png),
     }

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from lineage.data_version import of_folder
 from model.examples import Example
+from segtrail import split_ledger
 from segtrail.artifacts import SPLITS, Examples
 from segtrail.errors import DataError, MissingArtifactError
 from segtrail.files import atomic_folder, sha256_bytes, write_json
-from segtrail.grey import to_grey
+from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say, track
@@ -46,41 +44,42 @@ def make_examples(workspace: Workspace, name: str) -> Examples:
                 "sha256_root": version.sha256_root,
             },
         )
-    counts = {split: sum(row["split"] == split for row in rows) for split in SPLITS}
+    counts = {split: sum(row.split == split for row in rows) for split in SPLITS}
     say(f"{len(rows)} examples: " + ", ".join(f"{n} {split}" for split, n in counts.items()))
     return examples
 
 
-def read_splits(folder: Path, dataset: str) -> list[dict[str, str]]:
-    """Returns the rows of a dataset's split ledger, by image id."""
-    path = folder / "splits.csv"
+def read_splits(folder: Path, dataset: str) -> list[split_ledger.Row]:
+    """Returns the rows of a dataset's split ledger whose images are there, by image id."""
+    path = folder / split_ledger.LEDGER
     if not path.is_file():
         raise MissingArtifactError(
             f"{path}: not there; dataset {dataset!r} was never ingested here",
             f"segtrail ingest SOURCE --dataset {dataset}   (or: dvc pull)",
         )
-    with open(path, newline="", encoding="utf-8") as f:
-        return sorted(csv.DictReader(f), key=lambda row: row["image"])
+    return split_ledger.present(split_ledger.read(path).values())
 
 
-def _write(rows: list[dict[str, str]], folder: Path, dataset: Dataset, examples: Examples) -> None:
+def _write(
+    rows: list[split_ledger.Row], folder: Path, dataset: Dataset, examples: Examples
+) -> None:
     import pandas as pd
     import tensorflow as tf
 
     writers = {split: tf.io.TFRecordWriter(str(examples.records(split))) for split in SPLITS}
     manifest = []
     for row in track(rows, "writing examples"):
-        image_bytes = _read(folder / "images" / f"{row['image']}.png", row["sha256"])
-        mask_bytes = _read(folder / "masks" / f"{row['image']}.png", row["mask_sha256"])
         example = Example(
-            image=row["image"],
-            image_bytes=image_bytes,
-            mask_bytes=mask_bytes,
-            slice=dataset.slices.get(row["cluster"], row["cluster"]),
-            group=row["group"],
+            image=row.image,
+            image_bytes=_read(folder / "images" / f"{row.image}.png", row.sha256),
+            mask_bytes=_read(folder / "masks" / f"{row.image}.png", row.mask_sha256),
+            slice=dataset.slices.get(row.slice, row.slice),
+            group=row.group,
         )
-        manifest.append(row | {"slice": example.slice} | _facts(example))
-        writers[row["split"]].write(example.serialize())
+        columns = asdict(row)
+        del columns["removed"]  # empty: these images are there
+        manifest.append(columns | _facts(example, dataset))
+        writers[row.split].write(example.serialize())
     for writer in writers.values():
         writer.close()
     pd.DataFrame(manifest).to_parquet(examples.manifest, index=False)
@@ -99,23 +98,12 @@ def _read(path: Path, digest: str) -> bytes:
     return data
 
 
-def _facts(example: Example) -> dict[str, Any]:
+def _facts(example: Example, dataset: Dataset) -> dict[str, Any]:
     """Returns the columns that validation looks at."""
     image = decode_image(example.image_bytes, example.image)
-    labels = read_labels(example.mask_bytes, f"{example.image} (mask)")
-    grey: npt.NDArray[np.uint8] = to_grey(image)
-    sizes = np.bincount(labels.ravel())[1:]
-    sizes = sizes[sizes > 0]
+    mask = read_labels(example.mask_bytes, f"{example.image} (mask)")
     return {
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "channels": 1 if image.ndim == 2 else image.shape[2],
-        "bits": image.dtype.itemsize * 8,
-        "same_size": labels.shape == image.shape[:2],
-        "objects": len(sizes),
-        "foreground": float((labels > 0).mean()),
-        "smallest_object": int(sizes.min()) if len(sizes) else 0,
-        "largest_object": int(sizes.max()) if len(sizes) else 0,
-        "brightness": float(grey.mean()),
-        "contrast": float(grey.std()),
+        "same_size": mask.shape == image.shape[:2],
+        **image_statistics(image),
+        **mask_statistics(mask, dataset.masks, dataset.classes),
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.gating.rules import apply_rules, overall, to_json
-from model.evaluation import read_examples, score
+from model.evaluation import read_examples, score, segments
 from segtrail.artifacts import TEST, Evaluation, Examples, Model, Verdict
 from segtrail.code import code_digest
 from segtrail.errors import LineageError, StageError
@@ -14,6 +14,7 @@ from segtrail.files import atomic_path, read_json, sha256_bytes, write_json
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say, track
 from segtrail.saved_model import digest
+from segtrail.task import load_task
 from segtrail.workspace import Workspace
 from serving.config import champion as champion_version
 
@@ -49,6 +50,8 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         scores = candidate
     elif champion is not None:
         scores = _champion_scores(workspace, name, champion, metrics["examples_digest"])
+        if scores is None:  # no pair of images: the relative rules say that they cannot tell
+            scores = candidate.iloc[:0]
     rules = apply_rules(recipe.gate, candidate, scores)
     verdict = {
         "recipe": name,
@@ -84,9 +87,13 @@ def _champion(workspace: Workspace, name: str) -> dict[str, Any] | None:
 def _champion_scores(
     workspace: Workspace, name: str, champion: dict[str, Any], examples_digest: str
 ) -> Any:
-    """Returns the champion's per-image scores on the present test images."""
+    """Returns the champion's per-image scores on the present test images.
+
+    None stands for a champion that segments something else, which cannot be compared.
+    """
     import pandas as pd
 
+    task = load_task(workspace, name)
     facts = f"{champion['model_digest']} {examples_digest} {code_digest()}"
     key = sha256_bytes(facts.encode())[:16]
     kept: Path = workspace.scratch / "champion-scores" / name / f"{key}.parquet"
@@ -96,8 +103,15 @@ def _champion_scores(
         examples = Examples.of(workspace, name).require()
         wanted = list(read_examples(examples.records(TEST)))
         model = SessionModel(workspace.models / name / str(champion["version"]))
+        if (theirs := segments(model)) != (task.masks, task.classes):
+            say(
+                f"      the champion v{champion['version']} segments {theirs[0]} of "
+                f"{', '.join(theirs[1])}, the candidate {task.masks} of "
+                f"{', '.join(task.classes)}: they cannot be compared"
+            )
+            return None
         what = f"scoring the champion, v{champion['version']}"
-        rows = [answer.row for answer in track(score(model, wanted), what, len(wanted))]
+        rows = [answer.row for answer in track(score(model, wanted, task), what, len(wanted))]
         with atomic_path(kept) as temporary:
             pd.DataFrame(rows).to_parquet(temporary, index=False)
     return pd.read_parquet(kept)

@@ -11,18 +11,18 @@ from lineage.data_version import DataVersion
 from lineage.training_run import TrainingRunRecord, environment
 from model.evaluation import read_examples
 from model.export import export
-from model.preprocessing import CHANNELS
-from model.targets import PLANES
 from model.training import fit
 from model.training_data import training_batches, validation_batches
 from model.unet import build_unet
 from model.verify import verify_in_fresh_process
 from segtrail.artifacts import TRAIN, VALIDATION, Examples, Model, TrainingRun, TransformGraph
 from segtrail.code import code_digest
+from segtrail.colour import CHANNELS
 from segtrail.files import atomic_folder, read_json, write_json
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import digest
+from segtrail.task import load_task
 from segtrail.workspace import Workspace
 
 _VALIDATION_TILES = 160  # enough to see how training goes; the test split decides
@@ -43,25 +43,23 @@ def train(workspace: Workspace, name: str) -> Model:
     import tensorflow as tf
     import tensorflow_transform as tft
 
-    recipe = load_recipe(workspace, name)
+    recipe, task = load_recipe(workspace, name), load_task(workspace, name)
     examples = Examples.of(workspace, name).require()
     transform = TransformGraph.of(workspace, name).require()
     candidate, record = Model.of(workspace, name), TrainingRun.of(workspace, name)
     data = DataVersion(**read_json(examples.data_version), files={})
-    options, channels = recipe.training, CHANNELS[recipe.preprocessing.colour]
+    options, planes = recipe.training, len(task.planes)
 
     keras.utils.set_random_seed(options.seed)
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
     graph = tft.TFTransformOutput(str(transform.graph)).transform_features_layer()
-    batches = training_batches(
-        transform.tiles(TRAIN), graph, recipe.preprocessing, options, channels
-    )
+    batches = training_batches(transform.tiles(TRAIN), graph, recipe.preprocessing, options, planes)
     validation = validation_batches(
-        transform.tiles(VALIDATION), graph, recipe.preprocessing, options.batch_size, channels,
+        transform.tiles(VALIDATION), graph, recipe.preprocessing, options.batch_size, planes,
         every=-(-_count(transform, VALIDATION) // _VALIDATION_TILES),
     )  # fmt: skip
-    network = build_unet(recipe.network, channels, len(PLANES))
+    network = build_unet(recipe.network, CHANNELS[recipe.preprocessing.colour], planes)
     facts: dict[str, Any] = {
         "recipe": dump(recipe),
         "code_digest": code_digest(),
@@ -77,11 +75,11 @@ def train(workspace: Workspace, name: str) -> Model:
         atomic_folder(record.root) as record_folder,
         atomic_folder(candidate.root) as model_folder,
     ):
-        history = fit(network, batches, validation, options, run.metrics)
+        history = fit(network, batches, validation, options, task, run.metrics)
         sample = next(read_examples(examples.records(VALIDATION))).image_bytes
         # no run id: a random number would make equal models differ
         answers = {"recipe": name, "data_version": data.dvc_md5}
-        export(network, graph, recipe, answers, model_folder, sample)
+        export(network, graph, recipe, task, answers, model_folder, sample)
         verify_in_fresh_process(model_folder, sample)
         facts |= {
             "model_digest": digest(model_folder),
@@ -120,7 +118,7 @@ def _draw_curves(history: list[dict[str, float]], path: Path) -> None:
         steps = [row["step"] for row in history]
         axes.plot(steps, [row[key] for row in history], "o-", label="training")
         axes.plot(steps, [row[f"val_{key}"] for row in history], "o-", label="validation")
-        axes.set(xlabel="step", ylabel="IoU of foreground" if key == "iou" else key)
+        axes.set(xlabel="step", ylabel="mean IoU of the classes" if key == "iou" else key)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=110)

@@ -13,24 +13,25 @@ import numpy.typing as npt
 
 from model.examples import Example
 from model.preprocessing import (
-    CHANNELS,
     HISTOGRAM,
     IMAGE,
     LEVELS,
-    grey_level_histogram,
+    level_histogram,
     make_preprocessing_fn,
 )
+from model.scaling import shrink, shrink_bits
 from model.targets import target_planes
 from model.tile_records import serialize_tile
 from model.tiles import cut
 from segtrail.artifacts import TRAIN, VALIDATION, Examples, TransformGraph, ValidationResult
+from segtrail.colour import CHANNELS, to_channels
 from segtrail.errors import ConfigError, StageError
 from segtrail.files import atomic_folder, read_json, write_json
-from segtrail.grey import to_grey
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_recipe
 from segtrail.progress import say
 from segtrail.recipe import Preprocessing
+from segtrail.task import Task, load_task
 from segtrail.workspace import Workspace
 
 DEFAULT_RUNNER = "FnApiRunner"  # in this process; "DirectRunner" would download another
@@ -39,10 +40,17 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Decoded:
-    """One image between decoding and tiling."""
+    """One image between decoding and tiling.
 
-    grey: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint16]
+    Attributes:
+        pixels: uint8 `[H, W, C]`, as the transform graph takes them.
+        target: uint8 `[H, W]`, see `model.targets`.
+        histogram: int64 `[C * 256]`, of the pixels.
+        slice: The image's.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    target: npt.NDArray[np.uint8]
     histogram: npt.NDArray[np.int64]
     slice: str
 
@@ -72,7 +80,8 @@ def transform(
     with atomic_folder(result.root) as out:
         target = TransformGraph(out, name)
         options = [f"--runner={runner}", *(f"--{option}" for option in runner_options)]
-        _run(examples, recipe.preprocessing, target, options)
+        task = load_task(workspace, name)
+        _run(examples, recipe.preprocessing, task, target, options)
         summary = _summary(examples, target)
         write_json(target.statistics, summary)
     tiles = ", ".join(f"{sum(n.values())} {split}" for split, n in summary["tiles"].items())
@@ -91,7 +100,11 @@ def _refuse_invalid(validation: ValidationResult) -> None:
 
 
 def _run(
-    examples: Examples, options: Preprocessing, out: TransformGraph, beam_options: list[str]
+    examples: Examples,
+    options: Preprocessing,
+    task: Task,
+    out: TransformGraph,
+    beam_options: list[str],
 ) -> None:
     import apache_beam as beam
     import tensorflow_transform.beam as tft_beam
@@ -111,7 +124,7 @@ def _run(
             images = (
                 pipeline
                 | f"read {split}" >> beam.io.ReadFromTFRecord(str(examples.records(split)))
-                | f"decode {split}" >> beam.Map(decode)
+                | f"decode {split}" >> beam.Map(decode, options, task)
             )
             if split == TRAIN:
                 batches = (
@@ -136,20 +149,22 @@ def _run(
                 )
 
 
-def decode(record: bytes) -> Decoded:
-    """Reads an example and decodes its image to grey levels."""
+def decode(record: bytes, options: Preprocessing, task: Task) -> Decoded:
+    """Reads an example and makes what the network sees and learns, at the recipe's scale."""
     example = Example.parse(record)
-    grey = to_grey(decode_image(example.image_bytes, example.image))
-    labels = read_labels(example.mask_bytes, f"{example.image} (mask)")
-    return Decoded(grey, labels, grey_level_histogram(grey), example.slice)
+    image = decode_image(example.image_bytes, example.image)
+    mask = read_labels(example.mask_bytes, f"{example.image} (mask)")
+    pixels = shrink(to_channels(image, options.colour), options.scale)
+    target = target_planes(mask, task, options.border_width * options.scale)
+    target = shrink_bits(target, options.scale)
+    return Decoded(pixels, target, level_histogram(pixels), example.slice)
 
 
 def make_tiles(image: Decoded, options: Preprocessing) -> Iterator[bytes]:
     """Yields an image's tiles, serialized."""
-    target = target_planes(image.labels, options.border_width)
-    both = list(cut(np.dstack([image.grey, target]), options.tile, options.stride))
+    both = list(cut(np.dstack([image.pixels, image.target]), options.tile, options.stride))
     for tile in both:
-        yield serialize_tile(tile[..., :1], tile[..., 1], image.histogram, len(both))
+        yield serialize_tile(tile[..., :-1], tile[..., -1], image.histogram, len(both))
 
 
 def to_record_batch(histograms: list[npt.NDArray[np.int64]]) -> Any:
@@ -168,16 +183,18 @@ def _tensor_config(options: Preprocessing) -> Any:
     from tensorflow_metadata.proto.v0 import schema_pb2
     from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
+    channels = CHANNELS[options.colour]
+    levels = channels * LEVELS
     histogram = text_format.Parse(
-        f'dense_tensor {{ column_name: "{HISTOGRAM}" shape {{ dim {{ size: {LEVELS} }} }} }}',
+        f'dense_tensor {{ column_name: "{HISTOGRAM}" shape {{ dim {{ size: {levels} }} }} }}',
         schema_pb2.TensorRepresentation(),
     )
     return TensorAdapterConfig(
         pa.schema([(HISTOGRAM, pa.large_list(pa.int64()))]),
         {HISTOGRAM: histogram},
         original_type_specs={
-            IMAGE: tf.TensorSpec([None, CHANNELS[options.colour]], tf.uint8),
-            HISTOGRAM: tf.TensorSpec([None, LEVELS], tf.int64),
+            IMAGE: tf.TensorSpec([None, channels], tf.uint8),
+            HISTOGRAM: tf.TensorSpec([None, levels], tf.int64),
         },
     )
 

@@ -11,13 +11,15 @@ SLICE, GROUP = "image/slice", "image/group"
 
 @dataclass(frozen=True)
 class Example:
-    """One image, as it was delivered, and its instance labels.
+    """One image and its mask, the bytes as they lie in the dataset.
+
+    What the mask's values mean is its dataset's to say: see `segtrail.task`.
 
     Args:
         image: The image's id in its dataset.
-        image_bytes: The encoded image, the bytes as delivered.
-        mask_bytes: 16-bit grey PNG of instance ids, 0 background.
-        slice: What people call its cluster.
+        image_bytes: The encoded image.
+        mask_bytes: Grey PNG, 8 or 16 bit, 0 background.
+        slice: What people call this kind of image.
         group: Images of one group are in one split.
     """
 

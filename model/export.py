@@ -5,35 +5,45 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model.serving_graph import answer, decode_grey, probabilities, to_grey
+from model.serving_graph import answer, decode, probabilities, to_channels
 from model.unet import down_scale
 from segtrail.recipe import Recipe
+from segtrail.task import Task
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 SERVING, RAW, METADATA = "serving_default", "raw", "metadata"
 
 
 def export(
-    network: Any, graph: Any, recipe: Recipe, facts: dict[str, str], out: Path, sample: bytes
+    network: Any,
+    graph: Any,
+    recipe: Recipe,
+    task: Task,
+    facts: dict[str, str],
+    out: Path,
+    sample: bytes,
 ) -> None:
     """Writes a SavedModel that keeps the model's contract.
 
-    Signatures: `serving_default` from `image_bytes` string `[N]` to `mask_png`, `labels_png`
-    string `[N]`, `probability_png` string `[N, K]`, `count`, `height`, `width` int64 `[N]`;
-    `raw` from `images` uint8 `[N, H, W, C]` to `probabilities` float32 `[N, H, W, K]`;
-    `metadata` from nothing to class names, thresholds and `facts`.
+    Signatures: `serving_default` from `image_bytes` string `[N]` to `mask_png` string `[N]`,
+    `probability_png` string `[N, K]`, `height`, `width` int64 `[N]`, and with objects
+    `labels_png` string `[N]`, `count` int64 `[N]`; `raw` from `images` uint8 `[N, H, W, C]` to
+    `probabilities` float32 `[N, H, W, K]`; `metadata` from nothing to class names, what the
+    mask's values are (`masks`), thresholds and `facts`.
 
     Args:
         network: The trained `keras.Model`, giving logits.
         graph: The layer of the transform graph.
-        recipe: Its objects and classes.
+        recipe: Its preprocessing and objects.
+        task: What the network's planes are.
         facts: Strings that `metadata` answers, such as `recipe` and `data_version`.
         out: The folder to write, which must not exist.
         sample: An encoded image for the warm-up request.
     """
     import tensorflow as tf
 
-    multiple, classes = down_scale(recipe.network), recipe.classes
+    multiple, classes = down_scale(recipe.network), list(task.classes)
+    colour, scale = recipe.preprocessing.colour, recipe.preprocessing.scale
 
     class Served(tf.Module):
         """Holds what the graph needs.
@@ -47,21 +57,26 @@ def export(
             self.graph = graph
             self.weights = [variable.value for variable in network.variables]
 
-        def planes(self, grey: Any) -> Any:
-            return probabilities(grey, self.graph, lambda x: network(x, training=False), multiple)
+        def planes(self, pixels: Any) -> Any:
+            return probabilities(
+                pixels, self.graph, lambda x: network(x, training=False), multiple, scale
+            )
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
         def serve(self, image_bytes: Any) -> dict[str, Any]:
             spec = {
                 "mask_png": tf.TensorSpec([], tf.string),
                 "probability_png": tf.TensorSpec([len(classes)], tf.string),
-                "labels_png": tf.TensorSpec([], tf.string),
-                "count": tf.TensorSpec([], tf.int64),
                 "height": tf.TensorSpec([], tf.int64),
                 "width": tf.TensorSpec([], tf.int64),
             }
+            if task.has_objects:
+                spec |= {
+                    "labels_png": tf.TensorSpec([], tf.string),
+                    "count": tf.TensorSpec([], tf.int64),
+                }
             return tf.map_fn(
-                lambda data: answer(self.planes(decode_grey(data)), recipe.objects),
+                lambda data: answer(self.planes(decode(data, colour)), task, recipe.objects),
                 image_bytes,
                 fn_output_signature=spec,
             )
@@ -71,7 +86,7 @@ def export(
             spec = tf.TensorSpec([None, None, len(classes)], tf.float32)
             return {
                 "probabilities": tf.map_fn(
-                    lambda image: self.planes(to_grey(image))[..., : len(classes)],
+                    lambda image: self.planes(to_channels(image, colour))[..., : len(classes)],
                     images,
                     fn_output_signature=spec,
                 )
@@ -81,6 +96,7 @@ def export(
         def metadata(self) -> dict[str, Any]:
             return {
                 "class_names": tf.constant(classes),
+                "masks": tf.constant(task.masks),
                 "threshold": tf.constant(recipe.objects.threshold, tf.float32),
                 "border_threshold": tf.constant(recipe.objects.border_threshold, tf.float32),
                 **{name: tf.constant(value) for name, value in facts.items()},

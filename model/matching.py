@@ -2,52 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Labels = npt.NDArray[np.uint16]
+Planes = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class ImageScores:
-    """Scores of one image; see `score_image`."""
+class ObjectScores:
+    """Scores of one image's objects; see `score_objects`."""
 
-    iou: float
-    dice: float
     ap_50: float
     count_true: int
     count_predicted: int
 
 
-def score_image(
-    true: Labels, mask: npt.NDArray[np.uint8], predicted: Labels, threshold: float = 0.5
-) -> ImageScores:
-    """Scores a predicted mask and predicted objects.
+def score_classes(true: Planes, predicted: Planes, classes: Sequence[str]) -> dict[str, float]:
+    """Scores the pixels of one image.
 
-    IoU = |A and B| / |A or B| and Dice = 2|A and B| / (|A| + |B|) of the foreground; both are 1
-    when neither has any. AP at one IoU threshold in the sense of the 2018 Data Science Bowl:
-    TP / (TP + FP + FN), an object being found when a predicted one overlaps it by more than
-    `threshold` (at 0.5 and above such a match is unique); 1 when there are none of both.
+    IoU = |A and B| / |A or B| and Dice = 2|A and B| / (|A| + |B|) of each class; both are 1 for
+    a class that neither has.
+
+    Args:
+        true: bool `[H, W, K]`, where each class is.
+        predicted: bool `[H, W, K]`, where it was predicted.
+        classes: The names of the K classes.
+
+    Returns:
+        `iou` and `dice`, the means over the classes, and `iou_<class>`, `dice_<class>` of each.
+    """
+    ious, dices = [], []
+    for k in range(len(classes)):
+        a, b = true[..., k], predicted[..., k]
+        both, either = int((a & b).sum()), int((a | b).sum())
+        ious.append(both / either if either else 1.0)
+        dices.append(2 * both / (both + either) if either else 1.0)
+    return {
+        "iou": float(np.mean(ious)),
+        "dice": float(np.mean(dices)),
+        **{f"iou_{name}": value for name, value in zip(classes, ious, strict=True)},
+        **{f"dice_{name}": value for name, value in zip(classes, dices, strict=True)},
+    }
+
+
+def score_objects(true: Labels, predicted: Labels, threshold: float = 0.5) -> ObjectScores:
+    """Scores the objects of one image.
+
+    AP at one IoU threshold in the sense of the 2018 Data Science Bowl: TP / (TP + FP + FN), an
+    object being found when a predicted one overlaps it by more than `threshold` (at 0.5 and
+    above such a match is unique); 1 when there are none of both.
 
     Args:
         true: uint16 `[H, W]`, true instance ids, 0 background.
-        mask: uint8 `[H, W]`, predicted class index, 0 background.
         predicted: uint16 `[H, W]`, predicted instance ids.
         threshold: IoU above which two objects match, at least 0.5.
     """
-    a, b = true > 0, mask > 0
-    both, either = int((a & b).sum()), int((a | b).sum())
     n_true, n_predicted = len(np.unique(true[true > 0])), len(np.unique(predicted[predicted > 0]))
     found = int((object_iou(true, predicted) > threshold).sum())
     wanted = n_true + n_predicted - found
-    return ImageScores(
-        iou=both / either if either else 1.0,
-        dice=2 * both / (both + either) if either else 1.0,
-        ap_50=found / wanted if wanted else 1.0,
-        count_true=n_true,
-        count_predicted=n_predicted,
+    return ObjectScores(
+        ap_50=found / wanted if wanted else 1.0, count_true=n_true, count_predicted=n_predicted
     )
 
 

@@ -7,17 +7,21 @@ from typing import Any
 
 from model.objects_graph import label_objects
 from model.preprocessing import LEVELS, normalise
+from model.scaling import enlarge_in_graph, shrink_in_graph
+from segtrail.colour import CHANNELS
 from segtrail.grey import LUMA, LUMA_ROUND, LUMA_SHIFT
 from segtrail.recipe import Objects
+from segtrail.task import Task
 
 _PNG_MAGIC = b"\x89PNG"
 
 
-def decode_grey(data: Any) -> Any:
-    """Returns uint8 `[H, W, 1]` of an encoded image: what `segtrail.grey.to_grey` gives.
+def decode(data: Any, colour: str) -> Any:
+    """Returns uint8 `[H, W, C]` of an encoded image: what `segtrail.colour.to_channels` gives.
 
     Args:
         data: string `[]`: PNG (8 or 16 bit), JPEG or BMP; grey, RGB, either with alpha.
+        colour: A key of `CHANNELS`.
     """
     import tensorflow as tf
 
@@ -25,45 +29,77 @@ def decode_grey(data: Any) -> Any:
         return tf.io.decode_image(data, expand_animations=False)
 
     def sixteen_bit() -> Any:
-        return tf.cast(tf.io.decode_png(data, dtype=tf.uint16) // 256, tf.uint8)
+        return _highest_bits(tf.io.decode_png(data, dtype=tf.uint16))
 
     # the bit depth is the 25th byte of a PNG file; a short file is left to the decoder
     start = tf.strings.join([data, " " * 25])
     header = tf.strings.substr(start, 0, 4) == _PNG_MAGIC
     deep = tf.logical_and(header, tf.strings.substr(start, 24, 1) == b"\x10")
     image = tf.cond(deep, sixteen_bit, eight_bit)
-    return to_grey(tf.ensure_shape(image, [None, None, None]))
+    return to_channels(tf.ensure_shape(image, [None, None, None]), colour)
 
 
-def to_grey(image: Any) -> Any:
-    """Returns uint8 `[H, W, 1]` of uint8 `[H, W, C]`, C from 1 to 4 (2 and 4: with alpha)."""
+def to_channels(image: Any, colour: str) -> Any:
+    """Returns uint8 `[H, W, CHANNELS[colour]]` of uint8 `[H, W, C]`, C from 1 to 4.
+
+    2 and 4 channels are 1 and 3 with alpha.
+    """
     import tensorflow as tf
 
-    def of_colours() -> Any:
+    def grey_of_colours() -> Any:
         weighted = tf.cast(image[..., :3], tf.int32) * tf.constant(LUMA, tf.int32)
         luma = tf.reduce_sum(weighted, -1, keepdims=True) + LUMA_ROUND
         return tf.cast(tf.bitwise.right_shift(luma, LUMA_SHIFT), tf.uint8)
 
-    grey = tf.cond(tf.shape(image)[-1] < 3, lambda: image[..., :1], of_colours)
-    return tf.ensure_shape(grey, [None, None, 1])
+    is_grey, channels = tf.shape(image)[-1] < 3, CHANNELS[colour]
+    if colour == "grey":
+        made = tf.cond(is_grey, lambda: image[..., :1], grey_of_colours)
+    else:
+        made = tf.cond(
+            is_grey, lambda: tf.repeat(image[..., :1], 3, axis=-1), lambda: image[..., :3]
+        )
+    return tf.ensure_shape(made, [None, None, channels])
 
 
-def probabilities(grey: Any, graph: Any, network: Callable[[Any], Any], multiple: int) -> Any:
-    """Returns float32 `[H, W, P]` of a grey image uint8 `[H, W, 1]`.
+def _highest_bits(image: Any) -> Any:
+    """Returns uint8 of uint16 `[H, W, C]`, alpha not looked at: as `segtrail.grey.eight_bit`."""
+    import tensorflow as tf
 
-    The normalised image is reflected at its bottom and right edges up to a multiple of
-    `multiple`, whatever its size, and the answer is cut back.
+    colours = tf.where(tf.shape(image)[-1] < 3, 1, 3)
+    pixels = tf.cast(image, tf.int32)
+    highest = tf.reduce_max(pixels[..., :colours])
+    shift = tf.reduce_sum(tf.cast(highest >= [1 << bit for bit in range(8, 16)], tf.int32))
+    return tf.cast(tf.bitwise.right_shift(pixels, shift), tf.uint8)
+
+
+def probabilities(
+    pixels: Any, graph: Any, network: Callable[[Any], Any], multiple: int, scale: int
+) -> Any:
+    """Returns float32 `[H, W, P]` of an image uint8 `[H, W, C]`.
+
+    The image is made `scale` times smaller and normalised; it is reflected at its bottom and
+    right edges up to a multiple of `multiple`, whatever its size; the answer is cut back and
+    made large again.
     """
     import tensorflow as tf
 
-    counts = tf.math.bincount(
-        tf.cast(tf.reshape(grey, [-1]), tf.int32), minlength=LEVELS, maxlength=LEVELS
-    )
-    x = normalise(graph, grey, tf.cast(counts, tf.int64))
-    height, width = tf.shape(grey)[0], tf.shape(grey)[1]
+    small = shrink_in_graph(pixels, scale)
+    x = normalise(graph, small, _level_histogram(small))
+    height, width = tf.shape(small)[0], tf.shape(small)[1]
     x = tf.gather(x, _reflected(height, multiple), axis=0)
     x = tf.gather(x, _reflected(width, multiple), axis=1)
-    return tf.sigmoid(network(x[tf.newaxis])[0, :height, :width])
+    planes = tf.sigmoid(network(x[tf.newaxis])[0, :height, :width])
+    return enlarge_in_graph(planes, scale, tf.shape(pixels)[0], tf.shape(pixels)[1])
+
+
+def _level_histogram(pixels: Any) -> Any:
+    """Returns what `model.preprocessing.level_histogram` gives."""
+    import tensorflow as tf
+
+    levels = pixels.shape[-1] * LEVELS
+    places = tf.cast(pixels, tf.int32) + tf.range(0, levels, LEVELS)
+    counts = tf.math.bincount(tf.reshape(places, [-1]), minlength=levels, maxlength=levels)
+    return tf.cast(counts, tf.int64)
 
 
 def _reflected(length: Any, multiple: int) -> Any:
@@ -75,23 +111,36 @@ def _reflected(length: Any, multiple: int) -> Any:
     return tf.minimum(position, period - position) * tf.cast(length > 1, tf.int32)
 
 
-def answer(planes: Any, objects: Objects) -> dict[str, Any]:
+def answer(planes: Any, task: Task, objects: Objects) -> dict[str, Any]:
     """Returns the outputs of `serving_default` for one image.
 
+    Where classes exclude each other, a pixel is of the class with the highest probability if
+    that is above the threshold, the first one if several share it; elsewhere each class is
+    where its own probability is above the threshold.
+
     Args:
-        planes: float32 `[H, W, 2]`, probability of foreground and border.
+        planes: float32 `[H, W, P]`, probabilities of `task.planes`.
+        task: What the planes are, and what the mask's values mean.
         objects: Thresholds and the definition of an object.
     """
     import tensorflow as tf
 
-    foreground = planes[..., 0] > objects.threshold
-    labels, count = label_objects(foreground, planes[..., 1] > objects.border_threshold, objects)
-    shown = tf.cast(tf.round(planes[..., :1] * 255), tf.uint8)
-    return {
-        "mask_png": tf.io.encode_png(tf.cast(foreground, tf.uint8)[..., tf.newaxis]),
-        "probability_png": tf.io.encode_png(shown)[tf.newaxis],
-        "labels_png": tf.io.encode_png(labels[..., tf.newaxis]),
-        "count": count,
+    classes = planes[..., : len(task.classes)]
+    above = classes > objects.threshold
+    if task.masks == "classes":
+        first = tf.argmax(classes, -1, tf.int32) + 1
+        mask = tf.where(tf.reduce_any(above, -1), first, 0)
+    else:
+        mask = tf.reduce_sum(tf.cast(above, tf.int32) * [1 << k for k in range(above.shape[2])], -1)
+    shown = tf.unstack(tf.cast(tf.round(classes * 255), tf.uint8), axis=-1)
+    found = {
+        "mask_png": tf.io.encode_png(tf.cast(mask, tf.uint8)[..., tf.newaxis]),
+        "probability_png": tf.stack([tf.io.encode_png(p[..., tf.newaxis]) for p in shown]),
         "height": tf.cast(tf.shape(planes)[0], tf.int64),
         "width": tf.cast(tf.shape(planes)[1], tf.int64),
     }
+    if task.has_objects:
+        border = planes[..., -1] > objects.border_threshold
+        labels, count = label_objects(above[..., 0], border, objects)
+        found |= {"labels_png": tf.io.encode_png(labels[..., tf.newaxis]), "count": count}
+    return found

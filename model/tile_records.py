@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.preprocessing import HISTOGRAM, IMAGE, LEVELS
+from segtrail.colour import CHANNELS
 from segtrail.recipe import Preprocessing
 
 TARGET, SHARE = "target", "share"
@@ -27,7 +28,7 @@ def serialize_tile(
     Args:
         image: uint8 `[T, T, C]`.
         target: uint8 `[T, T]`, see `model.targets`.
-        histogram: int64 `[256]`, of the whole image that the tile is from.
+        histogram: int64 `[C * 256]`, of the whole image that the tile is from.
         tiles_of_image: How many tiles that image has: the more, the less often each is seen.
     """
     import tensorflow as tf
@@ -47,17 +48,17 @@ def serialize_tile(
     return data
 
 
-def read_tiles(paths: Sequence[Path], options: Preprocessing, channels: int) -> Any:
+def read_tiles(paths: Sequence[Path], options: Preprocessing) -> Any:
     """Returns a `tf.data.Dataset` of stored tiles, as a dict of tensors."""
     import tensorflow as tf
 
+    channels, side = CHANNELS[options.colour], options.tile
     spec = {
         IMAGE: tf.io.FixedLenFeature([], tf.string),
         TARGET: tf.io.FixedLenFeature([], tf.string),
-        HISTOGRAM: tf.io.FixedLenFeature([LEVELS], tf.int64),
+        HISTOGRAM: tf.io.FixedLenFeature([channels * LEVELS], tf.int64),
         SHARE: tf.io.FixedLenFeature([], tf.float32),
     }
-    side = options.tile
 
     def parse(record: Any) -> dict[str, Any]:
         tile = tf.io.parse_single_example(record, spec)

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from model.losses import foreground_iou, make_loss
+from model.losses import make_loss, mean_iou
 from segtrail.errors import StageError
 from segtrail.progress import say
 from segtrail.recipe import Training
+from segtrail.task import Task
 
 WARM_UP_SHARE, FINAL_RATE, WEIGHT_DECAY = 0.05, 0.01, 1e-4
 
@@ -22,6 +23,7 @@ def fit(
     batches: Any,
     validation: Any,
     options: Training,
+    task: Task,
     on_metrics: Callable[[Mapping[str, float], int], None],
 ) -> list[dict[str, float]]:
     """Trains in place with AdamW; returns the metrics of each `validate_every` steps.
@@ -34,6 +36,7 @@ def fit(
         batches: Endless `tf.data` training batches.
         validation: `tf.data` validation batches.
         options: Steps, rate, loss.
+        task: What the network's planes are.
         on_metrics: Called with the metrics and the step.
 
     Raises:
@@ -50,8 +53,8 @@ def fit(
     )
     network.compile(
         keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
-        make_loss(options),
-        metrics=[foreground_iou()],
+        make_loss(options, task),
+        metrics=[mean_iou(len(task.classes))],
     )
     every = min(options.validate_every, options.steps)
     epochs, rest = divmod(options.steps, every)

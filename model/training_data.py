@@ -10,19 +10,19 @@ import numpy as np
 
 from model.augmentation import augment
 from model.preprocessing import HISTOGRAM, IMAGE, normalise
-from model.targets import BORDER, FOREGROUND, PLANES
 from model.tile_records import SHARE, TARGET, read_tiles
+from segtrail.colour import CHANNELS
 from segtrail.recipe import Preprocessing, Training
 
 _SHUFFLE = 512
 
 
-def target_tensor(target: Any) -> Any:
-    """Returns float32 `[..., 2]` (foreground, border) from a target byte `[...]`."""
+def target_tensor(target: Any, planes: int) -> Any:
+    """Returns float32 `[..., planes]`, the bits of a target byte `[...]`."""
     import tensorflow as tf
 
-    planes = [tf.bitwise.bitwise_and(target, np.uint8(bit)) > 0 for bit in (FOREGROUND, BORDER)]
-    return tf.cast(tf.stack(planes, -1), tf.float32)
+    bits = [tf.bitwise.bitwise_and(target, np.uint8(1 << bit)) > 0 for bit in range(planes)]
+    return tf.cast(tf.stack(bits, -1), tf.float32)
 
 
 def training_batches(
@@ -30,9 +30,9 @@ def training_batches(
     graph: Any,
     options: Preprocessing,
     training: Training,
-    channels: int,
+    planes: int,
 ) -> Any:
-    """Returns endless batches `(float32 [B, S, S, C], float32 [B, S, S, 2])` of random crops.
+    """Returns endless batches `(float32 [B, S, S, C], float32 [B, S, S, P])` of random crops.
 
     Slices are drawn with probability proportional to n^(1 - oversample), n being a slice's
     number of images' worth of tiles. Everything random follows from `training.seed`.
@@ -42,14 +42,15 @@ def training_batches(
         graph: The layer of the transform graph.
         options: How the tiles were cut.
         training: Batch size, crop, oversampling, augmentation, seed.
-        channels: Of the tiles.
+        planes: P, how many bits of a target are learnt.
     """
     import tensorflow as tf
 
+    channels = CHANNELS[options.colour]
     parts, weights = [], []
     for number, paths in enumerate(tiles.values()):
         seed = training.seed + number
-        part = read_tiles(paths, options, channels).cache()
+        part = read_tiles(paths, options).cache()
         weights.append(float(sum(t[SHARE] for t in part.as_numpy_iterator())))
         part = part.shuffle(_SHUFFLE, seed=seed, reshuffle_each_iteration=True).repeat()
         chance = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=False)
@@ -68,7 +69,8 @@ def training_batches(
         pixels, target = _crop(tile[IMAGE], tile[TARGET], training.crop, seed)
         x = normalise(graph, pixels, tile[HISTOGRAM])
         x = tf.ensure_shape(x, [training.crop, training.crop, channels])
-        y = tf.ensure_shape(target_tensor(target), [training.crop, training.crop, len(PLANES)])
+        y = target_tensor(target, planes)
+        y = tf.ensure_shape(y, [training.crop, training.crop, planes])
         return augment(x, y, training.augmentation, seed)
 
     return (
@@ -84,7 +86,7 @@ def validation_batches(
     graph: Any,
     options: Preprocessing,
     batch_size: int,
-    channels: int,
+    planes: int,
     every: int = 1,
 ) -> Any:
     """Returns each `every`-th tile of a split, whole, in order; shapes as `training_batches`."""
@@ -94,16 +96,10 @@ def validation_batches(
 
     def prepare(tile: dict[str, Any]) -> tuple[Any, Any]:
         x = normalise(graph, tile[IMAGE], tile[HISTOGRAM])
-        x = tf.ensure_shape(x, [options.tile, options.tile, channels])
-        return x, target_tensor(tile[TARGET])
+        x = tf.ensure_shape(x, [options.tile, options.tile, CHANNELS[options.colour]])
+        return x, target_tensor(tile[TARGET], planes)
 
-    return (
-        read_tiles(paths, options, channels)
-        .shard(every, 0)
-        .map(prepare)
-        .batch(batch_size)
-        .prefetch(1)
-    )
+    return read_tiles(paths, options).shard(every, 0).map(prepare).batch(batch_size).prefetch(1)
 
 
 def _crop(pixels: Any, target: Any, side: int, seed: Any) -> tuple[Any, Any]:

@@ -56,10 +56,27 @@ def build_unet(options: Network, channels: int, outputs: int) -> Any:
         x = block(x, options.base_filters << level, f"up{level}")
     x = layers.Conv2D(outputs, 1, name="logits")(x)
     if options.stem_stride > 1:
-        x = layers.UpSampling2D(options.stem_stride, interpolation="bilinear", name="full")(x)
+        x = _enlarge(options.stem_stride, name="full")(x)
     return keras.Model(inputs, x, name="unet")
 
 
 def down_scale(options: Network) -> int:
     """Returns what the sides of an input must be a multiple of."""
     return options.stem_stride * 2**options.depth
+
+
+def _enlarge(factor: int, name: str) -> Any:
+    """Returns a layer that makes images larger, bilinear.
+
+    Keras's own `UpSampling2D` cannot do that in a graph for images of any size.
+    """
+    import tensorflow as tf
+    from keras import layers
+
+    class Enlarge(layers.Layer):
+        """From float32 `[N, H, W, C]` to `[N, factor * H, factor * W, C]`."""
+
+        def call(self, x: Any) -> Any:
+            return tf.image.resize(x, tf.shape(x)[1:3] * factor, "bilinear")
+
+    return Enlarge(name=name)

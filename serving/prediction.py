@@ -22,7 +22,8 @@ class Prediction:
 
     Args:
         version: The model's version that answered.
-        mask_png: 8-bit PNG of class indices.
+        mask_png: 8-bit PNG of class indices, or of one bit a class: the model's metadata says
+            which.
         labels_png: 16-bit PNG of instance ids, 0 background.
         probability_pngs: One 8-bit grey PNG a foreground class, K of them.
         size: `(H, W)`.
@@ -62,7 +63,7 @@ class Prediction:
 
     @cached_property
     def mask(self) -> npt.NDArray[np.uint8]:
-        """Class indices, uint8 `[H, W]`."""
+        """Class indices, or one bit a class, uint8 `[H, W]`, 0 background."""
         return self._decode(self._require(self.mask_png, "mask_png"), "mask_png", np.uint8)
 
     @cached_property

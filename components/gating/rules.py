@@ -86,10 +86,15 @@ def _relative(rule: RelativeRule, gate: Gate, candidate: Any, champion: Any) -> 
     )
     both = _of_slice(both, rule.slice)
     if len(both) < rule.min_images:
-        return _too_few(text, rule, -rule.margin, len(both))
+        return _too_few(text, rule, -rule.margin, len(both), " with scores of both models")
     theirs = both[[c for c in both if c.endswith("_champion")]]
     theirs = theirs.rename(columns=lambda c: c.removesuffix("_champion"))
     difference = values(both, rule.metric) - values(theirs, rule.metric)
+    if both["group"].nunique() < 2 and difference.any():
+        says = f"all {len(both)} test images are of one group: that is one piece of evidence."
+        return RuleVerdict(
+            text, rule.metric, rule.slice, None, -rule.margin, None, len(both), INSUFFICIENT, says
+        )
     value = float(difference.mean())
     low, high = interval = mean_interval(
         difference, list(both["group"]), rule.confidence, gate.resamples, gate.seed
@@ -110,8 +115,11 @@ def _relative(rule: RelativeRule, gate: Gate, candidate: Any, champion: Any) -> 
     )
 
 
-def _too_few(text: str, rule: AbsoluteRule | RelativeRule, threshold: float, n: int) -> RuleVerdict:
-    says = f"only {n} test images{_on(rule.slice)}; the rule asks for at least {rule.min_images}."
+def _too_few(
+    text: str, rule: AbsoluteRule | RelativeRule, threshold: float, n: int, of: str = ""
+) -> RuleVerdict:
+    asked = f"the rule asks for at least {rule.min_images}."
+    says = f"only {n} test images{_on(rule.slice)}{of}; {asked}"
     return RuleVerdict(text, rule.metric, rule.slice, None, threshold, None, n, INSUFFICIENT, says)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cli import main
+from segtrail import overlay
 from segtrail.images import decode_image, encode_png
 from serving import protocol
 from serving.protocol import tensors
@@ -21,20 +22,38 @@ LABELS[5:15, 5:15] = 1
 LABELS[20:30, 20:35] = 2
 
 
+MASKS = {  # what a model's masks hold, by its name
+    "cells": ("instances", ["nucleus"]),
+    "old": (None, ["nucleus"]),
+    "blood": ("classes", ["cytoplasm", "nucleus"]),
+    "eyes": ("multilabel", ["disc", "cup"]),
+    "else": ("depths", ["near"]),
+}
+
+
 def answer(request: bytes) -> bytes:
-    """Two rectangles, for any image of 40 by 50; as TF Serving's version 7 of `cells`."""
+    """Two rectangles, for any image of 40 by 50; as TF Serving's version 7 of any model."""
     asked = protocol.PredictRequest.FromString(request)
-    n = len(tensors.to_array(asked.inputs["image_bytes"]))
+    masks, classes = MASKS[asked.model_spec.name]
     found = protocol.PredictResponse()
     found.model_spec.name = asked.model_spec.name
     found.model_spec.version.value = 7
-    outputs = {
-        "mask_png": [encode_png((LABELS > 0).astype(np.uint8))] * n,
-        "labels_png": [encode_png(LABELS)] * n,
-        "height": np.full(n, 40, np.int64),
-        "width": np.full(n, 50, np.int64),
-        "count": np.full(n, 2, np.int64),
-    }
+    if asked.model_spec.signature_name == "metadata":
+        outputs = {"class_names": [name.encode() for name in classes]}
+        if masks:
+            found.outputs["masks"].CopyFrom(tensors.to_proto(np.array(masks.encode(), object)))
+    else:
+        n = len(tensors.to_array(asked.inputs["image_bytes"]))
+        mask = LABELS > 0 if masks in ("instances", None) else LABELS
+        outputs = {
+            "mask_png": [encode_png(mask.astype(np.uint8))] * n,
+            "height": np.full(n, 40, np.int64),
+            "width": np.full(n, 50, np.int64),
+        }
+        if masks in ("instances", None):
+            outputs |= {"labels_png": [encode_png(LABELS)] * n, "count": np.full(n, 2, np.int64)}
+        # as TF Serving does, nothing is left out in silence
+        assert set(asked.output_filter) <= set(outputs)
     for name, value in outputs.items():
         made = tensors.strings(value) if isinstance(value, list) else tensors.to_proto(value)
         found.outputs[name].CopyFrom(made)
@@ -84,6 +103,31 @@ def test_it_writes_mask_and_overlay_and_one_line(target, image, tmp_path, monkey
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "cells.mask.png", "cells.overlay.png",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ("old", "2 objects, old v7, "),
+        ("blood", "cytoplasm 5.0%, nucleus 7.5%, blood v7, "),
+        ("eyes", "disc 5.0%, cup 7.5%, eyes v7, "),
+    ],
+)
+def test_it_says_what_a_model_of_that_kind_finds(target, image, tmp_path, capsys, recipe, says):
+    arguments = ["predict", str(image), "--recipe", recipe, "--target", target]
+    assert main._run([*arguments, "--out", str(tmp_path)]) == 0
+    assert says in capsys.readouterr().out
+    picture = decode_image((tmp_path / "cells.overlay.png").read_bytes(), "overlay")
+    colours = {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
+    expected = {overlay.PREDICTED} if recipe == "old" else set(overlay.CLASSES[:2])
+    assert colours == {(90, 90, 90)} | expected
+
+
+def test_a_model_of_something_else_is_not_asked(target, image, tmp_path, capsys):
+    arguments = ["predict", str(image), "--recipe", "else", "--target", target]
+    assert main._run([*arguments, "--out", str(tmp_path / "out")]) == 1
+    assert "else tells masks 'depths' of classes ['near']; expected" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_bad_image_does_not_stop_the_others(target, image, tmp_path, capsys):

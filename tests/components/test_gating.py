@@ -98,6 +98,14 @@ def test_relative_rules_pair_the_same_images_whatever_their_order():
     assert relative.n == 20
 
 
+def test_images_of_one_group_alone_cannot_tell_two_models_apart():
+    rules = gate(relative=[{"metric": "mean_iou", "margin": 0.01}])
+    block = ["slices-000-003"] * 9
+    found = apply_rules(rules, scores([0.8] * 9, groups=block), scores([0.7] * 9, groups=block))
+    assert [rule.verdict for rule in found] == [PASS, INSUFFICIENT]
+    assert "all 9 test images are of one group" in found[1].says
+
+
 def test_without_a_champion_only_absolute_rules_apply():
     rules = gate(relative=[{"metric": "mean_iou"}])
     assert verdict(rules, scores([0.7] * 9)) == [PASS]

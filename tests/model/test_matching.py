@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.matching import object_iou, score_image
+from model.matching import object_iou, score_classes, score_objects
 
 labels = hnp.arrays(np.uint16, (9, 11), elements=st.integers(0, 4))
+planes = hnp.arrays(bool, (6, 7, 3))
+CLASSES = ["a", "b", "c"]
 
 
 def brute_force(true, predicted, threshold=0.5):
@@ -26,30 +28,45 @@ def brute_force(true, predicted, threshold=0.5):
 
 @given(labels, labels)
 def test_ap_equals_brute_force(true, predicted):
-    got = score_image(true, (predicted > 0).astype(np.uint8), predicted)
+    got = score_objects(true, predicted)
     assert got.ap_50 == pytest.approx(brute_force(true, predicted))
     assert got.count_true == len(np.unique(true[true > 0]))
 
 
-@given(labels)
-def test_a_perfect_answer_scores_one(true):
-    got = score_image(true, (true > 0).astype(np.uint8), true)
-    assert (got.iou, got.dice, got.ap_50) == (1, 1, 1)
+@given(labels, planes)
+def test_a_perfect_answer_scores_one(true, true_planes):
+    assert score_objects(true, true).ap_50 == 1
+    assert set(score_classes(true_planes, true_planes, CLASSES).values()) == {1.0}
 
 
-@given(labels, labels)
-def test_dice_follows_from_iou(true, predicted):
-    got = score_image(true, (predicted > 0).astype(np.uint8), predicted)
-    assert got.dice == pytest.approx(2 * got.iou / (1 + got.iou))
+@given(planes, planes)
+def test_each_class_is_scored_on_its_own_plane_and_the_mean_is_over_classes(true, predicted):
+    got = score_classes(true, predicted, CLASSES)
+    for k, name in enumerate(CLASSES):
+        a, b = set(np.flatnonzero(true[..., k])), set(np.flatnonzero(predicted[..., k]))
+        assert got[f"iou_{name}"] == (len(a & b) / len(a | b) if a | b else 1)
+        iou = got[f"iou_{name}"]
+        assert got[f"dice_{name}"] == pytest.approx(2 * iou / (1 + iou))
+    assert got["iou"] == pytest.approx(np.mean([got[f"iou_{name}"] for name in CLASSES]))
+    assert got["dice"] == pytest.approx(np.mean([got[f"dice_{name}"] for name in CLASSES]))
 
 
 def test_an_empty_image_is_right_only_when_nothing_is_predicted():
     empty = np.zeros((4, 4), np.uint16)
     one = empty.copy()
     one[1:3, 1:3] = 1
-    assert score_image(empty, empty.astype(np.uint8), empty).iou == 1
-    wrong = score_image(empty, (one > 0).astype(np.uint8), one)
-    assert (wrong.iou, wrong.dice, wrong.ap_50) == (0, 0, 0)
+    assert score_objects(empty, empty).ap_50 == 1
+    assert score_objects(empty, one).ap_50 == 0
+    both = score_classes((empty > 0)[..., None], (one > 0)[..., None], ["a"])
+    assert set(both.values()) == {0.0}
+
+
+def test_a_class_that_is_neither_there_nor_predicted_counts_as_right():
+    true = np.zeros((4, 4, 2), bool)
+    predicted = true.copy()
+    true[:2, :, 0], predicted[:1, :, 0] = True, True
+    got = score_classes(true, predicted, ["a", "b"])
+    assert (got["iou_a"], got["iou_b"], got["iou"]) == (0.5, 1.0, 0.75)
 
 
 def test_ids_up_to_the_last_of_16_bits_do_not_mix():

@@ -1,26 +1,46 @@
 """Target planes and tiling."""
 
+import hypothesis.extra.numpy as hnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.targets import BORDER, FOREGROUND, target_planes
+from model.targets import border_plane, target_planes
 from model.tiles import cut, pad_to, starts
+from segtrail.task import Task
+
+NUCLEI = Task("instances", ("nucleus",), (1,))
 
 
 def test_border_lies_between_touching_objects_and_nowhere_else():
     labels = np.zeros((9, 20), np.uint16)
     labels[2:7, 2:8], labels[2:7, 8:14] = 1, 2
-    planes = target_planes(labels, border_width=1)
-    np.testing.assert_array_equal((planes & FOREGROUND) > 0, labels > 0)
-    columns = np.nonzero(((planes & BORDER) > 0).any(0))[0]
+    target = target_planes(labels, NUCLEI, border_width=1)
+    np.testing.assert_array_equal((target & 1) > 0, labels > 0)
+    columns = np.nonzero(((target & 2) > 0).any(0))[0]
     assert columns.tolist() == [7, 8]
 
 
 def test_a_lone_object_has_no_border_even_with_the_highest_id():
     labels = np.zeros((9, 9), np.uint16)
     labels[3:6, 3:6] = 65535
-    assert not (target_planes(labels, 3) & BORDER).any()
+    assert not border_plane(labels, 3).any()
+
+
+@given(hnp.arrays(np.uint16, (7, 5), elements=st.integers(0, 3)))
+def test_classes_that_exclude_each_other_have_a_bit_each_and_no_border(mask):
+    target = target_planes(mask, Task("classes", ("b", "c"), (2, 3)), border_width=2)
+    np.testing.assert_array_equal(target, np.where(mask > 1, 1 << (np.maximum(mask, 2) - 2), 0))
+
+
+@given(hnp.arrays(np.uint16, (7, 5), elements=st.integers(0, 255)))
+def test_bits_of_a_multilabel_mask_stay_bits(mask):
+    names = tuple("abcdefgh")
+    every = Task("multilabel", names, tuple(range(1, 9)))
+    np.testing.assert_array_equal(target_planes(mask, every, 2), mask)
+    first_and_last = Task("multilabel", ("a", "h"), (1, 8))
+    expected = (mask & 1) | (mask >> 7 & 1) << 1
+    np.testing.assert_array_equal(target_planes(mask, first_and_last, 2), expected)
 
 
 @given(st.integers(1, 300), st.integers(16, 64), st.data())

@@ -1,0 +1,84 @@
+"""Makes images smaller by a whole factor before the network, and its answer large again.
+
+The same integers in numpy, for training, as in the serving graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def shrink(pixels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
+    """Returns the mean of each block of `factor` by `factor` pixels, rounded half up.
+
+    Blocks that reach over the bottom and right edges see the edge repeated.
+
+    Args:
+        pixels: uint8 `[H, W, C]`.
+        factor: 1 changes nothing.
+
+    Returns:
+        uint8 `[ceil(H / factor), ceil(W / factor), C]`.
+    """
+    if factor == 1:
+        return pixels
+    area = factor * factor
+    return ((_block_sums(pixels, factor) + area // 2) // area).astype(np.uint8)
+
+
+def shrink_bits(target: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
+    """Returns a target made smaller: a bit is set where at least half of its block has it.
+
+    Args:
+        target: uint8 `[H, W]`, see `model.targets`.
+        factor: As in `shrink`.
+    """
+    if factor == 1:
+        return target
+    planes = np.unpackbits(target[..., None], axis=2, bitorder="little")
+    most = 2 * _block_sums(planes, factor) >= factor * factor
+    return np.packbits(most, axis=2, bitorder="little")[..., 0]
+
+
+def _block_sums(pixels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.int32]:
+    height, width, channels = pixels.shape
+    padding = ((0, -height % factor), (0, -width % factor), (0, 0))
+    padded = np.pad(pixels, padding, mode="edge")
+    blocks = padded.reshape(-(-height // factor), factor, -(-width // factor), factor, channels)
+    sums: npt.NDArray[np.int32] = blocks.sum((1, 3), dtype=np.int32)
+    return sums
+
+
+def shrink_in_graph(pixels: Any, factor: int) -> Any:
+    """Returns what `shrink` gives, in TensorFlow ops."""
+    import tensorflow as tf
+
+    if factor == 1:
+        return pixels
+    height, width, channels = tf.shape(pixels)[0], tf.shape(pixels)[1], pixels.shape[2]
+    rows, columns = (-(-side // factor) for side in (height, width))
+    padded = tf.gather(pixels, tf.minimum(tf.range(rows * factor), height - 1), axis=0)
+    padded = tf.gather(padded, tf.minimum(tf.range(columns * factor), width - 1), axis=1)
+    blocks = tf.reshape(tf.cast(padded, tf.int32), [rows, factor, columns, factor, channels])
+    area = factor * factor
+    return tf.cast((tf.reduce_sum(blocks, [1, 3]) + area // 2) // area, tf.uint8)
+
+
+def enlarge_in_graph(planes: Any, factor: int, height: Any, width: Any) -> Any:
+    """Returns float32 `[height, width, P]`, bilinear, of what `shrink_in_graph` made smaller.
+
+    Args:
+        planes: float32 `[ceil(height / factor), ceil(width / factor), P]`.
+        factor: 1 changes nothing.
+        height: Of the image before it was made smaller.
+        width: Of the image before it was made smaller.
+    """
+    import tensorflow as tf
+
+    if factor == 1:
+        return planes
+    large = tf.image.resize(planes, tf.shape(planes)[:2] * factor, "bilinear")
+    return large[:height, :width]

@@ -1,0 +1,114 @@
+"""The gate when the champion segments the same, and when it segments something else."""
+
+import pandas as pd
+import pytest
+import yaml
+
+from components.gate import judge
+from model.examples import Example
+from segtrail.artifacts import Evaluation, Examples, Model
+from segtrail.files import write_json, write_text
+from segtrail.images import encode_png
+from segtrail.saved_model import digest
+from segtrail.workspace import Workspace
+from serving import config
+
+N = 6
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    """An evaluated candidate of two classes, which answers half of each right."""
+    import numpy as np
+    import tensorflow as tf
+
+    workspace = Workspace(tmp_path, tmp_path)
+    params = {
+        "datasets": {
+            "cells": {
+                "adapter": "folders", "masks": "classes", "classes": ["cytoplasm", "nucleus"],
+                "slices": {},
+            }
+        },
+        "recipes": {
+            "r": {
+                "dataset": "cells", "classes": ["cytoplasm", "nucleus"], "preprocessing": {},
+                "network": {}, "training": {"steps": 1}, "objects": {}, "validation": {},
+                "serving": {},
+                "gate": {
+                    "absolute": [{"metric": "iou_nucleus", "min": 0.4}],
+                    "relative": [{"metric": "iou_nucleus", "margin": 0.05}],
+                },
+            }
+        },
+    }  # fmt: skip
+    write_text(workspace.params, yaml.safe_dump(params))
+    write_text(Model.of(workspace, "r").root / "saved_model.pb", "the candidate")
+    candidate = digest(Model.of(workspace, "r").root)
+    evaluation, examples = Evaluation.of(workspace, "r"), Examples.of(workspace, "r")
+    write_json(evaluation.metrics, {"model_digest": candidate, "examples_digest": "e" * 64})
+    write_text(examples.manifest, "not read")
+    image = np.zeros((8, 9), np.uint8)
+    mask = np.repeat([0, 1, 2], 3)[None].repeat(8, 0).astype(np.uint8)
+    rows = []
+    with tf.io.TFRecordWriter(str(examples.records("test"))) as writer:
+        for number in range(N):
+            example = Example(f"i{number}", encode_png(image), encode_png(mask), "x", f"g{number}")
+            writer.write(example.serialize())
+            scores = dict.fromkeys(("iou", "dice", "iou_cytoplasm", "iou_nucleus"), 0.5)
+            rows.append(
+                {"image": example.image, "sha256": sha256(example), "slice": "x",
+                 "group": example.group, **scores}
+            )  # fmt: skip
+    pd.DataFrame(rows).to_parquet(evaluation.per_image)
+    return workspace
+
+
+def sha256(example: Example) -> str:
+    from segtrail.files import sha256_bytes
+
+    return sha256_bytes(example.image_bytes)
+
+
+def serve(workspace: Workspace, classes: list[str], masks: str | None) -> None:
+    """Makes a champion that answers the true mask of the examples, whatever it is asked."""
+    import tensorflow as tf
+
+    class Champion(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+        def answer(self, image_bytes):
+            mask = tf.tile(tf.repeat(tf.constant([[0, 1, 2]], tf.uint8), 3, 1), [8, 1])
+            png = tf.io.encode_png(mask[..., None])
+            return {"mask_png": tf.repeat(png, tf.size(image_bytes))}
+
+        @tf.function(input_signature=[])
+        def metadata(self):
+            said = {"class_names": tf.constant(classes)}
+            return said | ({"masks": tf.constant(masks)} if masks else {})
+
+    champion, folder = Champion(), workspace.models / "r" / "1"
+    signatures = {"serving_default": champion.answer, "metadata": champion.metadata}
+    tf.saved_model.save(champion, str(folder), signatures)
+    config.set_champion(workspace.models_config, "r", folder.parent, 1)
+
+
+def said(workspace: Workspace) -> list[str]:
+    return [rule["verdict"] for rule in judge(workspace, "r")["rules"]]
+
+
+def test_a_class_is_compared_with_the_champions(workspace):
+    serve(workspace, ["cytoplasm", "nucleus"], "classes")
+    assert said(workspace) == ["pass", "fail"]  # 0.5 against the champion's 1
+
+
+@pytest.mark.parametrize(
+    ("classes", "masks", "tells"),
+    [
+        (["cytoplasm", "nucleus"], "multilabel", "multilabel of cytoplasm, nucleus"),
+        (["nucleus"], None, "instances of nucleus"),
+    ],
+)
+def test_a_champion_of_something_else_is_no_evidence(workspace, capsys, classes, masks, tells):
+    serve(workspace, classes, masks)
+    assert said(workspace) == ["pass", "insufficient evidence"]
+    assert f"the champion v1 segments {tells}, the candidate classes of" in capsys.readouterr().out

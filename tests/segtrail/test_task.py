@@ -1,0 +1,119 @@
+"""What a recipe may segment of its dataset, and what a mask's values mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from segtrail.errors import ConfigError
+from segtrail.params import load_params
+from segtrail.recipe import Preprocessing
+from segtrail.task import Task, class_planes, load_task
+from segtrail.workspace import Workspace
+
+
+def params(masks="classes", known=("cytoplasm", "nucleus"), learnt=("cytoplasm", "nucleus"),
+           absolute=None, relative=None):  # fmt: skip
+    return {
+        "datasets": {
+            "cells": {"adapter": "folders", "masks": masks, "classes": list(known), "slices": {}}
+        },
+        "recipes": {
+            "r": {
+                "dataset": "cells",
+                "classes": list(learnt),
+                "preprocessing": {},
+                "network": {},
+                "training": {"steps": 1},
+                "objects": {},
+                "validation": {},
+                "serving": {},
+                "gate": {
+                    "absolute": absolute or [{"metric": "mean_iou", "min": 0.5}],
+                    "relative": relative or [],
+                },
+            }
+        },
+    }
+
+
+def load(raw, folder: Path):
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"learnt": ["nucleos"]}, "recipes.r.classes is nucleos; expected one or more of those "
+         "of the dataset 'cells', in its order: cytoplasm, nucleus"),
+        ({"learnt": ["nucleus", "cytoplasm"]}, "in its order: cytoplasm, nucleus"),
+        ({"learnt": ["nucleus", "nucleus"]}, "recipes.r.classes is nucleus, nucleus"),
+        ({"absolute": [{"metric": "ap_50", "min": 0.5}]},
+         "recipes.r.gate asks for ap_50, which needs instances; the masks of the dataset 'cells' "
+         "hold classes. Use mean_iou"),
+        ({"relative": [{"metric": "ap_50"}], "masks": "multilabel"}, "hold multilabel"),
+        ({"absolute": [{"metric": "count_error", "max": 3}]}, "asks for count_error"),
+        ({"absolute": [{"metric": "iou_cell", "min": 0.5}]},
+         "recipes.r.gate asks for iou_cell; the recipe's classes are cytoplasm, nucleus"),
+        ({"learnt": ["nucleus"], "relative": [{"metric": "dice_cytoplasm"}]},
+         "asks for dice_cytoplasm; the recipe's classes are nucleus"),
+        ({"absolute": [{"metric": "mean_iuo", "min": 0.5}]}, "absolute.0.metric: got 'mean_iuo'; "
+         "expected mean_iou, mean_dice, iou_<class>"),
+        ({"absolute": [{"metric": "iou_nucleus", "min": 80}]}, "iou_nucleus is between 0 and 1"),
+        ({"relative": [{"metric": "count_error"}]}, "a margin of count_error is not known"),
+    ],
+)  # fmt: skip
+def test_what_a_recipe_cannot_have_is_refused(tmp_path, changes, says):
+    with pytest.raises(ConfigError) as caught:
+        load(params(**changes), tmp_path)
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"absolute": [{"metric": "iou_nucleus", "min": 0.5}]},
+        {"learnt": ["nucleus"], "relative": [{"metric": "dice_nucleus"}]},
+        {"masks": "instances", "known": ["nucleus"], "learnt": ["nucleus"],
+         "absolute": [{"metric": "ap_50", "min": 0.5}, {"metric": "iou_nucleus", "min": 0.5}]},
+        {"known": [f"c{i}" for i in range(8)], "learnt": [f"c{i}" for i in range(8)]},
+    ],
+)  # fmt: skip
+def test_what_it_can_have_is_taken(tmp_path, changes):
+    load(params(**changes), tmp_path)
+
+
+def test_the_task_of_a_recipe_knows_the_places_of_its_classes_in_the_datasets_masks(tmp_path):
+    load(params(known=("a", "b", "c"), learnt=("a", "c")), tmp_path)
+    task = load_task(Workspace(tmp_path, tmp_path), "r")
+    assert task == Task("classes", ("a", "c"), (1, 3))
+    assert task.planes == ("a", "c")
+    assert not task.has_objects
+    mask = np.array([[0, 1, 2, 3]], np.uint16)
+    assert task.true_planes(mask)[0].tolist() == [
+        [False, False], [True, False], [False, False], [False, True],
+    ]  # fmt: skip
+    assert task.answered_planes(mask)[0, :, 1].tolist() == [False, False, True, False]
+
+
+def test_instances_are_one_class_and_a_border():
+    task = Task("instances", ("nucleus",), (1,))
+    assert task.planes == ("nucleus", "border")
+    labels = np.array([[0, 1, 65535]], np.uint16)
+    assert task.true_planes(labels)[0, :, 0].tolist() == [False, True, True]
+
+
+def test_classes_that_overlap_are_bits():
+    mask = np.array([[0, 1, 3, 128]], np.uint8)
+    planes = class_planes(mask, "multilabel", [1, 2, 8])
+    assert planes[0].astype(int).tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
+def test_colours_are_not_inverted_unless_it_is_asked():
+    assert Preprocessing().invert_bright
+    assert not Preprocessing.model_validate({"colour": "rgb"}).invert_bright
+    asked = {"colour": "rgb", "invert_bright": True}
+    assert Preprocessing.model_validate(asked).invert_bright
