@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from segtrail.artifacts import TEST
 from segtrail.workspace import Workspace
 
 RECIPE, DATASET, IMAGES = "demo", "synthetic", 3
@@ -73,12 +73,14 @@ def _timed(what: str, times: list[tuple[str, float]]) -> Iterator[None]:
 
 
 def _test_images(workspace: Workspace) -> list[Path]:
-    """Returns test images, of as many different clusters as there are."""
+    """Returns test images, of as many different slices as there are."""
+    from segtrail import split_ledger
+
     folder = workspace.dataset(DATASET)
-    with open(folder / "splits.csv", newline="", encoding="utf-8") as f:
-        rows = [row for row in csv.DictReader(f) if row["split"] == "test"]
-    firsts = {row["cluster"]: row["image"] for row in reversed(rows)}
-    rest = [row["image"] for row in rows if row["image"] not in firsts.values()]
+    ledger = split_ledger.read(folder / split_ledger.LEDGER)
+    rows = [row for row in split_ledger.present(ledger.values()) if row.split == TEST]
+    firsts = {row.slice: row.image for row in reversed(rows)}
+    rest = [row.image for row in rows if row.image not in firsts.values()]
     chosen = [*firsts.values(), *rest][:IMAGES]
     return [folder / "images" / f"{image}.png" for image in chosen]
 

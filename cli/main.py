@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from cli import audit, demo, ingest, pipeline, predict, promotion, serve, stages, status
+from cli import (
+    audit,
+    data,
+    demo,
+    fetch_data,
+    ingest,
+    pipeline,
+    predict,
+    promotion,
+    serve,
+    stages,
+    status,
+)
 from segtrail import __version__, telemetry
 from segtrail.errors import EXIT_ERROR, EXIT_INSUFFICIENT, EXIT_REJECTED, SegtrailError
 
@@ -34,12 +46,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for _command in (
-    demo.demo, ingest.ingest, pipeline.retrain, serve.serve, predict.predict, status.status,
-    audit.audit, pipeline.deploy,
+    demo.demo, fetch_data.fetch_data, ingest.ingest, pipeline.retrain, serve.serve,
+    predict.predict, status.status, audit.audit, pipeline.deploy,
 ):  # fmt: skip
     app.command()(_command)
 for _command in stages.COMMANDS:
     app.command()(_command)
+app.add_typer(data.app)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
 app.command(hidden=True)(promotion.reject)

@@ -24,3 +24,17 @@ TargetOption = Annotated[
 ImagesArgument = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, BMP or TIFF files.")
 ]
+
+
+def parse_ids(given: str | None) -> tuple[str, ...]:
+    """Returns the ids of `a,b,c`, or of `@FILE` with one on each line, each once."""
+    if not given:
+        return ()
+    if given.startswith("@"):
+        try:
+            words = Path(given[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as e:
+            raise typer.BadParameter(f"{given[1:]}: cannot be read: {e}") from None
+    else:
+        words = given.split(",")
+    return tuple(dict.fromkeys(word for line in words if (word := line.strip())))

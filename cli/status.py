@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from segtrail.artifacts import SPLITS
+from segtrail.errors import DataError
 from segtrail.workspace import Workspace
 
 ASK_S = 1.0
@@ -62,20 +63,16 @@ def _data_version(workspace: Workspace) -> str:
 
 
 def _dataset(folder: Path, name: str) -> tuple[str, ...]:
+    from segtrail import deliveries, split_ledger
+
     try:
-        splits = Counter(row["split"] for row in _rows(folder / "splits.csv"))
-        counts = [str(splits[split]) for split in ("train", "validation", "test")]
-        deliveries = len(_rows(folder / "deliveries.csv"))
-    except (csv.Error, ValueError, KeyError):
+        rows = split_ledger.present(split_ledger.read(folder / split_ledger.LEDGER).values())
+        splits = Counter(row.split for row in rows)
+        counts = [str(splits[split]) for split in SPLITS]
+        brought = len(deliveries.read(folder / deliveries.DELIVERIES))
+    except DataError:
         return (name, *[DAMAGED] * 5)
-    return (name, str(splits.total()), *counts, str(deliveries))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with open(path, newline="", encoding="utf-8") as f:
-        return list(csv.DictReader(f))
+    return (name, str(splits.total()), *counts, str(brought))
 
 
 def _recipe(workspace: Workspace, name: str, target: str) -> tuple[str, ...]:

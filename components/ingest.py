@@ -3,218 +3,271 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
-from components.ingestion import checks, deliveries, dsb2018, splits, versioning
+import numpy.typing as npt
+
+from components.ingestion import intake, quarantine
+from components.ingestion.adapter import Adapter, Item, adapter_for
 from components.ingestion.archive import Source, open_source
-from components.ingestion.clusters import cluster
+from components.ingestion.dealing import Arrival, deal
+from components.ingestion.delivery import Delivery, land, mark_removed
 from components.ingestion.landing import Landing
 from components.ingestion.problems import Problems
+from components.ingestion.session import writing
 from components.ingestion.synthetic import generate
-from segtrail import git, png, telemetry
-from segtrail.files import sha256_bytes
-from segtrail.lock import flow_lock
+from segtrail import deliveries, git, split_ledger, telemetry, tombstones
+from segtrail.errors import ConfigError
+from segtrail.images import decode_image
 from segtrail.params import load_dataset
-from segtrail.progress import say, track
+from segtrail.progress import say
 from segtrail.recipe import Dataset
+from segtrail.split_ledger import Ledger
 from segtrail.workspace import Workspace
 
 SYNTHETIC = "synthetic"
+OnBad = Literal["reject", "quarantine"]
+_NOTES = 10  # shown
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What one ingestion did.
-
-    Attributes:
-        dataset: Its name.
-        source: The name of the archive or folder.
-        source_sha256: Its digest.
-        added: Ids of new images.
-        replaced: Ids of images with other content now; they keep their split.
-        images: How many the dataset has now.
-        commit: The git commit that records it; None if nothing changed.
-    """
+class _Order:
+    """What is asked of one ingestion: see `ingest`."""
 
     dataset: str
-    source: str
-    source_sha256: str
-    added: tuple[str, ...]
-    replaced: tuple[str, ...]
-    images: int
-    commit: str | None = None
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether all of it was there already."""
-        return not self.added and not self.replaced
+    settings: Dataset
+    by: str
+    licence: str
+    replace: bool
+    remove: tuple[str, ...]
+    on_bad: OnBad
 
 
 def ingest(
     workspace: Workspace,
     dataset: str,
-    source: Path | str,
+    source: Path | str | None = None,
     *,
     by: str | None = None,
     licence: str | None = None,
+    replace: bool = False,
+    remove: Sequence[str] = (),
+    on_bad: OnBad = "reject",
 ) -> Delivery:
-    """Lands one delivery, or refuses all of it.
-
-    Adds and replaces images; takes none away. The same delivery again changes nothing. An
-    ingestion that was interrupted is finished first. Waits until no flow runs: the data of a
-    candidate that is being judged must not change.
+    """Lands one delivery. The same delivery again changes nothing.
 
     Args:
         workspace: In git and DVC.
         dataset: A name under `datasets:` in `params.yaml`.
-        source: A zip archive or a folder in the dataset's layout, or the word `synthetic`.
+        source: A zip or tar archive or a folder in the layout of the dataset's adapter, or the
+            word `synthetic`; None if images are only to be removed.
         by: Who delivers; by default git's identity, and `segtrail` for synthetic images.
-        licence: By default the dataset's in `params.yaml`.
+        licence: By default the dataset's in `params.yaml`, or else the publisher's.
+        replace: Take in images whose content or mask differs from what is there, and images
+            that were removed before. Without it a delivery with other content is refused, and
+            removed images are left out.
+        remove: Ids of images to take away. They keep their place in the split ledger.
+        on_bad: `reject`: nothing lands, and one report names every bad file; `quarantine`: the
+            good images land and the bad ones go to `quarantine/<dataset>/`, with the report.
 
     Raises:
-        ConfigError: No such dataset.
-        WorkspaceError: No git or DVC, `data/` was changed by hand or cannot be restored, or
-            another ingestion is running.
+        ConfigError: No such dataset or adapter, or no licence known.
+        WorkspaceError: See `components.ingestion.session.writing`.
         DataError: The source is not what it should be; all problems together.
     """
     telemetry.switch_off()
     settings = load_dataset(workspace, dataset)
-    versioning.require_repositories(workspace)
-    landing = Landing(workspace)
-    with landing.lock(), flow_lock(workspace, say):
-        if unfinished := landing.resume(lambda message: versioning.record(workspace, message)):
-            say(f"finished the interrupted ingestion of {unfinished.dataset}")
-        versioning.restore(workspace)
-        versioning.require_unchanged(workspace)
-        if source == SYNTHETIC:
-            source, by = _generated(landing), by or git.FALLBACK_NAME
-        try:
-            with open_source(Path(source)) as opened:
-                return _deliver(
-                    workspace,
-                    dataset,
-                    opened,
-                    landing,
-                    settings,
-                    by or git.identity(workspace.root),
-                    licence or settings.licence,
-                )
-        finally:
-            shutil.rmtree(_generated_folder(landing), ignore_errors=True)
-            if not landing.journal.exists():
-                landing.abandon()
+    adapter = adapter_for(settings)
+    if not (licence := licence or settings.licence or adapter.licence):
+        raise ConfigError(
+            f"{dataset}: under which licence? Neither params.yaml nor the adapter says it",
+            f"--licence CC-BY-4.0; or datasets.{dataset}.licence in params.yaml",
+        )
+    by = by or (git.FALLBACK_NAME if source == SYNTHETIC else git.identity(workspace.root))
+    order = _Order(dataset, settings, by, licence, replace, tuple(remove), on_bad)
+    with writing(workspace) as landing:
+        if source is None:
+            return _remove_only(order, landing)
+        path = _generated(landing) if source == SYNTHETIC else Path(source)
+        with open_source(path, settings.limits, landing.scratch) as opened:
+            return _deliver(order, adapter, opened, landing)
 
 
-def _deliver(
-    workspace: Workspace,
-    dataset: str,
-    source: Source,
-    landing: Landing,
-    settings: Dataset,
-    by: str,
-    licence: str,
-) -> Delivery:
-    folder = workspace.dataset(dataset)
-    ledger = splits.read(folder / splits.LEDGER)
+def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) -> Delivery:
+    folder = landing.workspace.dataset(order.dataset)
+    ledger = split_ledger.read(folder / split_ledger.LEDGER)
     before = deliveries.read(folder / deliveries.DELIVERIES)
-    sha256 = source.sha256()
-    delivery = Delivery(dataset, source.name, sha256, (), (), len(ledger))
-    if before and before[-1].source_sha256 == sha256:
-        say(f"{source.name}: the last delivery of {dataset} already; nothing changes")
+    sha256, number = source.sha256(), len(before) + 1
+    there = len(split_ledger.present(ledger.values()))
+    delivery = Delivery(order.dataset, source.name, sha256, removed=order.remove, images=there)
+    again = before and before[-1].source_sha256 == sha256
+    if again and not order.remove and not order.replace:
+        say(f"{source.name}: the last delivery of {order.dataset} already; nothing changes")
         return delivery
-
     landing.start()
-    arrived, shared = _read_all(source, ledger, landing)
     problems = Problems(source.name)
-    extended = splits.extend(ledger, arrived, settings.splits, problems)
-    problems.raise_if_any()
+    items = [i for i in adapter.find(source, problems) if i.id not in order.remove]
+    _refuse_same_but_for_case(items, ledger, problems)
+    if not items:
+        problems.raise_if_any()
+    graves = tombstones.read(folder / tombstones.TOMBSTONES)
+    taken = intake.read_all(
+        source, items, adapter, ledger, problems, landing.stage,
+        erased={row.sha256 for row in graves if row.sha256}, bring_back=order.replace,
+    )  # fmt: skip
+    if not order.replace:
+        _refuse_replacing(taken, ledger, problems)
+    out = _settle_problems(landing, order, source, sha256, items, problems)
+    arrived = [a for a in taken.arrivals if a.row.image not in out]
+    for image in out:
+        landing.drop(f"images/{image}.png")
+        landing.drop(f"masks/{image}.png")
+    new = {a.row.image for a in arrived}
+    old = {row.image for row in split_ledger.present(ledger.values())}
     delivery = replace(
         delivery,
-        added=tuple(row.image for row in arrived if row.image not in ledger),
-        replaced=tuple(row.image for row in arrived if row.image in ledger),
-        images=len(extended),
+        added=tuple(sorted(new - old)),
+        replaced=tuple(sorted(new & old)),
+        quarantined=tuple(sorted(out)),
     )
+    _tell(taken, order.dataset)
     if delivery.unchanged:
-        say(f"{source.name}: all its images are in {dataset} already; nothing changes")
+        rest = "no other image is new" if out else "all its images are there already"
+        say(f"{source.name}: {rest}; nothing changes in {order.dataset}")
         return delivery
+    ledger = mark_removed(order.dataset, ledger, order.remove, number)
+    return _deal_and_land(order, landing, delivery, ledger, taken_in=arrived, adapter=adapter)
 
-    changed = {row.image for row in arrived}
-    for image in ledger:
-        if image not in changed:
-            landing.keep(dataset, f"images/{image}.png")
-            landing.keep(dataset, f"masks/{image}.png")
-    row = deliveries.Row(
-        len(before) + 1, source.name, sha256, by, licence,
-        len(delivery.added), len(delivery.replaced),
-    )  # fmt: skip
-    landing.stage(splits.LEDGER, splits.to_csv(extended).encode())
-    landing.stage(deliveries.DELIVERIES, deliveries.to_csv([*before, row]).encode())
-    commit = landing.commit(
-        dataset, _message(dataset, row), lambda message: versioning.record(workspace, message)
+
+def _remove_only(order: _Order, landing: Landing) -> Delivery:
+    folder = landing.workspace.dataset(order.dataset)
+    number = len(deliveries.read(folder / deliveries.DELIVERIES)) + 1
+    ledger = split_ledger.read(folder / split_ledger.LEDGER)
+    ledger = mark_removed(order.dataset, ledger, order.remove, number)
+    landing.start()
+    delivery = Delivery(order.dataset, "", "", removed=order.remove)
+    return _deal_and_land(
+        order, landing, delivery, ledger, taken_in=[], adapter=adapter_for(order.settings)
     )
-    if shared:
+
+
+def _deal_and_land(
+    order: _Order,
+    landing: Landing,
+    delivery: Delivery,
+    ledger: Ledger,
+    *,
+    taken_in: Sequence[Arrival],
+    adapter: Adapter,
+) -> Delivery:
+    folder = landing.workspace.dataset(order.dataset)
+    number = len(deliveries.read(folder / deliveries.DELIVERIES)) + 1
+    problems = Problems(delivery.source or order.dataset)
+
+    def pixels(image: str) -> npt.NDArray[Any]:
+        name = f"images/{image}.png"
+        return decode_image(landing.read(order.dataset, name), name)
+
+    dealt = deal(
+        folder, ledger, intake.numbered(taken_in, number), order.settings.splits,
+        groups_known=adapter.groups_known, pixels=pixels, problems=problems,
+    )  # fmt: skip
+    problems.raise_if_any()
+    if leaks := dealt.leaks:
+        say(
+            f"{len(leaks)} pair{'' if len(leaks) == 1 else 's'} of images in different splits "
+            f"look alike: segtrail data leaks --dataset {order.dataset}"
+        )
+    return land(landing, delivery, dealt.ledger, dealt.files, by=order.by, licence=order.licence)
+
+
+def _refuse_same_but_for_case(items: Sequence[Item], ledger: Ledger, problems: Problems) -> None:
+    """Notes new ids that some file systems cannot tell from one that is there."""
+    there = {image.casefold(): image for image in ledger}
+    for item in items:
+        other = there.get(item.id.casefold(), item.id)
+        if other != item.id:
+            problems.add(
+                item.image,
+                f"its id {item.id} differs from {other}, which is in the dataset, in upper and "
+                "lower case only, and some file systems cannot tell them apart",
+                "rename it",
+                item.id,
+            )
+
+
+def _refuse_replacing(taken: intake.Intake, ledger: Ledger, problems: Problems) -> None:
+    """Notes images that are there with other content."""
+    for arrival in taken.arrivals:
+        row = arrival.row
+        if (old := ledger.get(row.image)) is None:
+            continue
+        what = [
+            f"{name} was {was[:12]}, is {now[:12]}"
+            for name, was, now in (
+                ("the image", old.sha256, row.sha256),
+                ("its mask", old.mask_sha256, row.mask_sha256),
+            )
+            if was != now
+        ]
+        problems.add(
+            row.image,
+            f"is in the dataset with other content (SHA-256: {'; '.join(what)})",
+            "--replace takes the new content",
+            row.image,
+        )
+
+
+def _settle_problems(
+    landing: Landing,
+    order: _Order,
+    source: Source,
+    sha256: str,
+    items: Sequence[Item],
+    problems: Problems,
+) -> set[str]:
+    """Returns the images that stay out.
+
+    Raises:
+        DataError: There are problems, and nothing may land because of them.
+    """
+    kept = quarantine.folder_for(landing.workspace, order.dataset, source, sha256)
+    if not problems:
+        quarantine.forget(kept)
+        return set()
+    if order.on_bad == "reject":
+        problems.raise_if_any()
+    out = set(quarantine.keep(kept, source, sha256, items, problems))
+    say(
+        f"{len(out)} image{'' if len(out) == 1 else 's'} quarantined, with the reasons: "
+        f"{kept.relative_to(landing.workspace.root)}/{quarantine.PAGE}"
+    )
+    return out
+
+
+def _tell(taken: intake.Intake, dataset: str) -> None:
+    if shared := taken.overlaps:
         say(
             f"{len(shared)} image{'' if len(shared) == 1 else 's'} with overlaps of at most "
             f"{max(shared)} pixel{'' if max(shared) == 1 else 's'}; the later mask won"
         )
-    return replace(delivery, commit=commit)
-
-
-def _read_all(
-    source: Source, ledger: splits.Ledger, landing: Landing
-) -> tuple[list[splits.Row], list[int]]:
-    """Checks all images and stages those that are new or other than in the ledger.
-
-    Returns:
-        Their rows; and of those whose masks overlap, the most pixels that a mask shares.
-    """
-    problems = Problems(source.name)
-    items = dsb2018.find_items(source.names, problems)
-    arrived, shared = [], []
-    for item in track(items, f"checking the images of {source.name}"):
-        checked = checks.read_item(source, item, problems)
-        if checked is None:
-            continue
-        mask = png.encode(checked.labels)
-        row = splits.Row(
-            image=checked.id,
-            sha256=sha256_bytes(checked.image),
-            mask_sha256=sha256_bytes(mask),
-            group="",
-            cluster=cluster(checked.pixels),
-        )
-        old = ledger.get(row.image)
-        if old and (old.sha256, old.mask_sha256) == (row.sha256, row.mask_sha256):
-            continue
-        if not problems:  # else nothing will land
-            landing.stage(f"images/{row.image}.png", checked.image)
-            landing.stage(f"masks/{row.image}.png", mask)
-        arrived.append(row)
-        if checked.shared:
-            shared.append(checked.shared)
-    problems.raise_if_any()
-    return arrived, shared
-
-
-def _generated_folder(landing: Landing) -> Path:
-    return landing.folder / SYNTHETIC
+    for note in taken.notes[:_NOTES]:
+        say(f"mended: {note}")
+    if len(taken.notes) > _NOTES:
+        say(f"… and {len(taken.notes) - _NOTES} more masks mended")
+    for held, why in ((taken.held_back, "removed"), (taken.erased, "erased")):
+        if held:
+            say(
+                f"{len(held)} image{'' if len(held) == 1 else 's'} left out, {why} from {dataset} "
+                f"before: {', '.join(held[:5])}{' …' if len(held) > 5 else ''}"
+            )
 
 
 def _generated(landing: Landing) -> Path:
-    folder = _generated_folder(landing)
+    folder = landing.scratch / SYNTHETIC
     shutil.rmtree(folder, ignore_errors=True)
     generate(folder)
     return folder
-
-
-def _message(dataset: str, row: deliveries.Row) -> str:
-    def images(count: int) -> str:
-        return f"{count} image{'' if count == 1 else 's'}"
-
-    return (
-        f"Ingest {dataset}: {images(row.added)} added, {row.replaced} replaced\n\n"
-        f"Delivery {row.delivery}: {row.source} (sha256 {row.source_sha256[:12]})\n"
-        f"By: {row.by}\n"
-        f"Licence: {row.licence}\n"
-    )

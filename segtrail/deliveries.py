@@ -1,4 +1,4 @@
-"""The deliveries of a dataset: who brought what, one row each."""
+"""`data/<dataset>/deliveries.csv`: who brought what to a dataset, one row a delivery."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ class Row:
     Attributes:
         delivery: 1, 2, 3 …
         source: The file or folder name, without where it lay.
-        source_sha256: Of the archive, or the root digest of the folder's files.
+        source_sha256: Of the archive, or the root digest of the folder's files; empty for a
+            removal or an erasure, which has no source.
         by: Who delivered it.
         licence: Under which the images may be used.
         added: New images.
         replaced: Images that were there, with other content now.
-        removed: Images taken away; ingestion takes none.
+        removed: Images taken away.
     """
 
     delivery: int
@@ -46,26 +47,32 @@ def read(path: Path) -> list[Row]:
     Raises:
         DataError: Not a list of deliveries.
     """
-    if not path.exists():
-        return []
+    return parse(path.read_bytes(), str(path)) if path.exists() else []
+
+
+def parse(content: bytes, name: str) -> list[Row]:
+    """Reads the content of a list of deliveries; `name` is what messages call it.
+
+    Raises:
+        DataError: Not a list of deliveries.
+    """
     try:
-        with open(path, newline="", encoding="utf-8") as f:
-            return [
-                Row(
-                    delivery=int(row["delivery"]),
-                    source=row["source"],
-                    source_sha256=row["source_sha256"],
-                    by=row["by"],
-                    licence=row["licence"],
-                    added=int(row["added"]),
-                    replaced=int(row["replaced"]),
-                    removed=int(row["removed"]),
-                )
-                for row in csv.DictReader(f)
-            ]
+        return [
+            Row(
+                delivery=int(row["delivery"]),
+                source=row["source"],
+                source_sha256=row["source_sha256"],
+                by=row["by"],
+                licence=row["licence"],
+                added=int(row["added"]),
+                replaced=int(row["replaced"]),
+                removed=int(row["removed"]),
+            )
+            for row in csv.DictReader(io.StringIO(content.decode()))
+        ]
     except (KeyError, TypeError, ValueError, csv.Error) as e:
         raise DataError(
-            f"{path}: expected the columns {', '.join(_COLUMNS)}: {e!r}",
+            f"{name}: expected the columns {', '.join(_COLUMNS)}: {e!r}",
             "restore it: dvc checkout data.dvc",
         ) from None
 

@@ -28,6 +28,7 @@ from segtrail.images import encode_png
 from segtrail.params import dump, load_recipe
 from segtrail.recipe import Gate
 from segtrail.saved_model import digest
+from segtrail.split_ledger import COLUMNS
 from segtrail.workspace import Workspace
 from serving import config
 from serving.launch import free_port
@@ -212,7 +213,15 @@ def dvc(root: Path, *args: str) -> None:
 
 def _params() -> dict:
     return {
-        "datasets": {DATASET: {"adapter": "dsb2018", "licence": "CC0-1.0", "slices": {}}},
+        "datasets": {
+            DATASET: {
+                "adapter": "dsb2018",
+                "licence": "CC0-1.0",
+                "masks": "instances",
+                "classes": ["nucleus"],
+                "slices": {},
+            }
+        },
         "recipes": {
             RECIPE: {
                 "dataset": DATASET,
@@ -250,18 +259,19 @@ def _images() -> dict[str, bytes]:
 
 
 def _deliver(folder: Path) -> None:
-    rows = ["image,sha256,mask_sha256,group,cluster,split"]
+    rows = [",".join(COLUMNS)]
     for name, png in _images().items():
         (folder / "images").mkdir(parents=True, exist_ok=True)
         (folder / "images" / f"{name}.png").write_bytes(png)
         split = {"one": "train", "two": "test"}[name]
-        rows.append(f"{name},{sha256_bytes(png)},{'0' * 64},{name},dark-grey,{split}")
+        digest = sha256_bytes(png)
+        rows.append(f"{name},{digest},{'0' * 64},{digest},1,dark-grey,{name},0,{split},")
     write_text(folder / "splits.csv", "\n".join(rows) + "\n")
     source = hashlib.sha256(b"archive").hexdigest()
     write_text(
         folder / "deliveries.csv",
         "delivery,source,source_sha256,by,licence,added,replaced,removed\n"
-        f"d1,cells.zip,{source},Ada,CC0-1.0,2,0,0\n",
+        f"1,cells.zip,{source},Ada,CC0-1.0,2,0,0\n",
     )
 
 

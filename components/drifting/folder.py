@@ -52,8 +52,9 @@ def read_folder(folder: Path, limits: Limits, slices_known: bool) -> Arrivals:
         except (DataError, OSError) as e:
             problems.add(page.name, _what(e, page.name))
             return None
-        row = {"image": page.name, "slice": modality(pixels) if slices_known else ""}
-        return row | image_statistics(pixels), fingerprint(pixels)
+        statistics = image_statistics(pixels)
+        kind = modality(pixels, statistics) if slices_known else ""
+        return {"image": page.name, "slice": kind} | statistics, fingerprint(pixels)
 
     rows, prints = [], {}
     for found in track(in_threads(look, pages.values()), "reading images", total=len(pages)):

@@ -61,7 +61,7 @@ def _pixels(body: bytes, height: int, width: int) -> npt.NDArray[np.uint8] | Non
     inflater = isal_zlib.decompressobj()
     try:
         raw = inflater.decompress(body, size + 1)
-    except isal_zlib.error:
+    except isal_zlib.error:  # type: ignore[misc]
         return None
     if len(raw) != size or not inflater.eof:
         return None

@@ -6,7 +6,9 @@ import pytest
 
 from cli import main
 from cli.status import print_table
+from segtrail import deliveries
 from segtrail.files import write_json, write_text
+from segtrail.split_ledger import Row, to_csv
 from serving import config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,10 +40,11 @@ def test_an_empty_workspace(workspace, capsys):
 def test_what_is_there_is_shown(workspace, capsys):
     data = workspace / "data/synthetic"
     rows = ["train", "train", "validation", "test"]
-    lines = [f"i{i},x,x,,dark-grey,{split}" for i, split in enumerate(rows)]
-    head = "image,sha256,mask_sha256,group,cluster,split"
-    write_text(data / "splits.csv", "\n".join([head, *lines]) + "\n")
-    write_text(data / "deliveries.csv", "delivery,source\n1,a\n2,b\n")
+    ledger = {f"i{i}": Row(f"i{i}", "x", "x", split=split) for i, split in enumerate(rows)}
+    ledger["gone"] = Row("gone", "x", "x", split="test", removed="2")
+    write_text(data / "splits.csv", to_csv(ledger))
+    brought = [deliveries.Row(n, "a", "x", "Ada", "CC0-1.0", 4, 0) for n in (1, 2)]
+    write_text(data / "deliveries.csv", deliveries.to_csv(brought))
     write_text(workspace / "data.dvc", "outs:\n- md5: 0123456789abcdef.dir\n  path: data\n")
     artifacts = workspace / "artifacts/demo"
     write_json(artifacts / "validation/result.json", {"passed": False})

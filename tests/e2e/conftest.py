@@ -20,6 +20,8 @@ PARAMS = {
         "cells": {
             "adapter": "dsb2018",
             "licence": "CC0-1.0",
+            "masks": "instances",
+            "classes": ["nucleus"],
             "splits": {"validation": 0.15, "test": 0.3, "seed": 1},
             "slices": {"dark-grey": "fluorescence"},
         }

@@ -15,14 +15,14 @@ ALL = ["examples", "validate", "transform", "train", "evaluate"]
 PLUMBING = {
     f"segtrail/{name}.py"
     for name in (
-        "__init__", "artifacts", "errors", "files", "git", "params", "progress", "recipe",
-        "telemetry", "workspace",
+        "__init__", "artifacts", "errors", "expectations", "files", "git", "params", "progress",
+        "recipe", "telemetry", "workspace",
     )
 }  # fmt: skip
 # What training remembers, not what it learns: no reason to train again.
 REMEMBERING = {
     "lineage/data_version.py", "lineage/dataset_source.py", "lineage/dvc_files.py",
-    "lineage/mlflow_record.py", "segtrail/code.py",
+    "lineage/mlflow_record.py", "segtrail/code.py", "segtrail/tombstones.py",
 }  # fmt: skip
 
 

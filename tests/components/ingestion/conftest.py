@@ -9,19 +9,23 @@ import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from components.ingest import Delivery, ingest
-from segtrail import git, png
+from segtrail import git, png, split_ledger
 from segtrail.files import sha256_file
 from segtrail.workspace import Workspace
 
 PARAMS = """
 datasets:
   nuclei:
+    adapter: dsb2018
     licence: CC0-1.0
+    masks: instances
+    classes: [nucleus]
     splits: {validation: 0.2, test: 0.2, seed: 1}
     slices: {}
 recipes: {}
@@ -41,7 +45,7 @@ class Lab:
         self.root, self.bench = root, bench
         bench.mkdir(exist_ok=True)
 
-    def ingest(self, source: Path | str, **options: str) -> Delivery:
+    def ingest(self, source: Path | str | None = None, **options: Any) -> Delivery:
         return ingest(self.workspace, "nuclei", source, **options)
 
     def delivery(self, name: str, images: Iterable[str] = "abcd", salt: int = 0) -> Path:
@@ -88,8 +92,8 @@ class Lab:
         }
 
     def splits(self) -> dict[str, str]:
-        lines = (self.root / "data/nuclei/splits.csv").read_text().splitlines()[1:]
-        return {line.split(",")[0]: line.split(",")[-1] for line in lines}
+        ledger = split_ledger.read(self.root / "data/nuclei/splits.csv")
+        return {image: row.split for image, row in ledger.items()}
 
     def dvc(self, *args: str) -> str:
         return subprocess.run(

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from cli import main
+from components.erase import erase
 from components.ingest import ingest
 from components.ingestion import versioning
-from segtrail import git
-from segtrail.errors import ConfigError, WorkspaceError
-from segtrail.files import root_digest, sha256_file, tree_digests
+from segtrail import git, split_ledger
+from segtrail.errors import ConfigError, DataError, WorkspaceError
+from segtrail.files import read_json, root_digest, sha256_file, tree_digests
 from segtrail.images import read_labels
 from segtrail.lock import flow_lock
 from segtrail.workspace import Workspace
@@ -70,7 +71,7 @@ def test_a_zip_lands_whole_and_is_recorded(lab, capsys):
     assert git.run(lab.root, "rev-parse", "HEAD~1") == before
     assert git.run(lab.root, "show", "--name-only", "--format=", "HEAD") == "data.dvc"
     message = git.run(lab.root, "log", "-1", "--format=%B")
-    for part in ("nuclei", "10 images", "0 replaced", sha256_file(archive)[:12], "Ada", "CC0-1.0"):
+    for part in ("nuclei", "10 added", sha256_file(archive)[:12], "Ada", "CC0-1.0"):
         assert part in message
     assert git.run(lab.root, "status", "--porcelain") == ""
     assert lab.dvc("status", "--json", "data.dvc") == "{}"
@@ -94,7 +95,7 @@ def test_a_later_delivery_adds_replaces_keeps_splits_and_commits_data_dvc_alone(
     landed.delivery("second", "b", salt=1)
     (landed.root / "notes.txt").write_text("mine")
     git.run(landed.root, "add", "notes.txt")
-    delivery = landed.ingest(second)
+    delivery = landed.ingest(second, replace=True)
     assert git.run(landed.root, "show", "--name-only", "--format=", "HEAD") == "data.dvc"
     assert git.run(landed.root, "status", "--porcelain") == "A  notes.txt"
     assert (delivery.added, delivery.replaced) == (("e", "f", "g", "h"), ("b",))
@@ -103,11 +104,102 @@ def test_a_later_delivery_adds_replaces_keeps_splits_and_commits_data_dvc_alone(
     new = tree_digests(landed.root / "data")
     assert {name for name in files if new[name] != files[name]} == {
         "nuclei/images/b.png", "nuclei/splits.csv", "nuclei/deliveries.csv",
+        "nuclei/fingerprints.csv",
     }  # fmt: skip
     deliveries = rows(landed.root / "data/nuclei/deliveries.csv")
     assert [(r["delivery"], r["added"], r["replaced"]) for r in deliveries] == [
         ("1", "4", "0"), ("2", "4", "1"),
     ]  # fmt: skip
+
+
+def test_other_content_for_an_image_is_shown_and_refused_without_replace(landed):
+    before = landed.snapshot()
+    second = landed.delivery("second", "e")
+    landed.delivery("second", "b", salt=1)
+    with pytest.raises(DataError, match=r"b: is in the dataset with other content") as caught:
+        landed.ingest(second)
+    assert "--replace" in str(caught.value)
+    assert landed.snapshot() == before
+
+
+def test_removed_images_go_but_keep_their_place_in_the_ledger(landed, capsys):
+    was = landed.splits()
+    first = landed.bench / "first"
+    delivery = landed.ingest(remove=["b", "c"])
+    assert (delivery.removed, delivery.images) == (("b", "c"), 2)
+    names = sorted(path.name for path in (landed.root / "data/nuclei/images").iterdir())
+    assert names == ["a.png", "d.png"]
+    assert landed.splits() == was
+    ledger = split_ledger.read(landed.root / "data/nuclei/splits.csv")
+    assert [ledger[image].removed for image in "abcd"] == ["", "2", "2", ""]
+    assert "2 removed" in git.run(landed.root, "log", "-1", "--format=%s")
+    # the old archive does not bring them back by itself
+    landed.delivery("first")
+    assert landed.ingest(first).unchanged
+    assert "left out, removed from nuclei before: b, c" in capsys.readouterr().out
+    back = landed.ingest(first, replace=True)
+    assert (back.added, back.images) == (("b", "c"), 4)
+    assert landed.splits() == was
+
+
+def test_an_erased_image_never_comes_back_under_any_name(landed, capsys):
+    first = landed.bench / "first"
+    landed.delivery("first", "abcd")
+    (first / "b").rename(first / "z")
+    (first / "z/images/b.png").rename(first / "z/images/z.png")
+    erase(landed.workspace, "nuclei", ["b"], reason="consent withdrawn")
+    again = landed.ingest(landed.delivery("first", "b"), replace=True, on_bad="quarantine")
+    assert again.unchanged
+    assert "2 images left out, erased from nuclei before: b, z" in capsys.readouterr().out
+    assert not (landed.root / "quarantine").exists()
+    graves = (landed.root / "data/nuclei/tombstones.csv").read_bytes()
+    landed.ingest(landed.delivery("second", "e"))
+    assert (landed.root / "data/nuclei/tombstones.csv").read_bytes() == graves
+
+
+def test_removing_what_is_not_there_or_everything_is_refused(landed):
+    before = landed.snapshot()
+    with pytest.raises(DataError, match="no image 'x' to remove"):
+        landed.ingest(remove=["a", "x"])
+    with pytest.raises(DataError, match="would leave none"):
+        landed.ingest(remove=list("abcd"))
+    assert landed.snapshot() == before
+
+
+def test_good_images_land_and_bad_ones_are_quarantined_with_the_reasons(lab, capsys):
+    folder = lab.delivery("mixed", "abcdef")
+    (folder / "c/images/c.png").write_bytes(b"no image")
+    lab.write(folder / "e/masks/m0.png", np.full((24, 32), 7, np.uint8))
+    with pytest.raises(DataError, match="2 problems"):
+        lab.ingest(folder)
+    assert not (lab.root / "data").exists()
+    delivery = lab.ingest(folder, on_bad="quarantine")
+    assert (delivery.added, delivery.quarantined) == (tuple("abdf"), ("c", "e"))
+    (kept,) = (lab.root / "quarantine/nuclei").iterdir()
+    assert (kept / "files/c/images/c.png").read_bytes() == b"no image"
+    assert (kept / "files/e/masks/m1.png").is_file()
+    report = read_json(kept / "report.json")
+    assert [entry["image"] for entry in report["images"]] == ["c", "e"]
+    assert "found 7" in report["images"][1]["problems"][0]["says"]
+    assert "found 7" in (kept / "report.md").read_text()
+    assert "2 images quarantined" in capsys.readouterr().out
+    # mended, they land, and nothing is left in quarantine
+    shutil.rmtree(folder)
+    assert lab.ingest(lab.delivery("mixed", "abcdef")).added == ("c", "e")
+
+
+def test_what_is_wrong_with_the_whole_delivery_is_never_quarantined(lab):
+    folder = lab.delivery("mixed", "ab")
+    (folder / "stray.png").write_bytes((folder / "a/images/a.png").read_bytes())
+    before = lab.snapshot()
+    with pytest.raises(DataError, match=r"stray\.png: not in its place"):
+        lab.ingest(folder, on_bad="quarantine")
+    assert lab.snapshot() == before
+
+
+def test_an_id_that_differs_in_case_from_one_that_is_there_is_refused(landed):
+    with pytest.raises(DataError, match="its id A differs from a"):
+        landed.ingest(landed.delivery("second", "A"))
 
 
 @pytest.mark.slow
@@ -117,7 +209,7 @@ def test_files_shared_with_the_dvc_cache_are_never_written_through(landed):
     git.commit(landed.root, [".dvc/config"], "Link")
     assert (landed.root / "data/nuclei/images/a.png").stat().st_nlink == 2
     cache = tree_digests(landed.root / ".dvc/cache/files")
-    landed.ingest(landed.delivery("second", "ab", salt=1))
+    landed.ingest(landed.delivery("second", "ab", salt=1), replace=True)
     after = tree_digests(landed.root / ".dvc/cache/files")
     assert {name: after[name] for name in cache} == cache
     assert landed.dvc("status", "--json", "data.dvc") == "{}"
@@ -132,7 +224,7 @@ def test_synthetic_gives_the_same_data_version_whoever_runs_it(lab, monkeypatch)
     assert delivery.source_sha256.startswith("79cda27bbc31")
     assert (
         root_digest(tree_digests(lab.root / "data/nuclei"))
-        == "a038656d5f8751e5c699517475ee7221288fb4f5566e2f922631242e48ddd12a"
+        == "a68dff1444a107364cff61241306c5e08b7c902ae6a2e720400e076e58b3a771"
     )
     assert [p.name for p in (lab.root / ".segtrail/ingest").iterdir()] == ["lock"]
 

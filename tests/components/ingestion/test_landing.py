@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from components.ingest import ingest
+from components.ingestion import landing as landing_module
 from components.ingestion.landing import Landing
 from segtrail import git
 from segtrail.errors import WorkspaceError
@@ -32,7 +33,7 @@ class Steps:
         self.count, self.kill_at = 0, kill_at
         for module, name in (
             (os, "rename"), (os, "replace"), (os, "unlink"), (os, "fsync"), (os, "link"),
-            (shutil, "rmtree"),
+            (shutil, "rmtree"), (landing_module, "exchange"),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, self.counted(getattr(module, name)))
 
@@ -83,7 +84,10 @@ def prepare(root):
     return Workspace(root, root)
 
 
-def test_a_kill_before_each_step(tmp_path, monkeypatch):
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_kill_before_each_step(tmp_path, monkeypatch, exchanges):
+    if not exchanges:  # as on a system without renameat2
+        monkeypatch.setattr(landing_module, "exchange", lambda *paths: False)
     finished, outcomes, kill_at = False, set(), 0
     while not finished:
         kill_at += 1
@@ -102,8 +106,8 @@ def test_a_kill_before_each_step(tmp_path, monkeypatch):
             except Killed:
                 pass
         data = workspace.data
-        # Under data/: one whole folder, or (between the two renames) none, never a mixture.
-        assert [path.name for path in data.iterdir()] in (["d"], [])
+        # Under data/: one whole folder (without an exchange, between two renames, none).
+        assert [path.name for path in data.iterdir()] in ([["d"]] if exchanges else [["d"], []])
         found = content(data / "d")
         assert found in (OLD, NEW, {})
         journal = Landing(workspace).journal.exists()
@@ -116,8 +120,8 @@ def test_a_kill_before_each_step(tmp_path, monkeypatch):
         assert not (workspace.scratch / "ingest/old").exists()
         outcomes.add((len(found), journal))
     assert kill_at > 15
-    assert outcomes == {(len(OLD), False), (len(OLD), True), (0, True), (len(NEW), True),
-                        (len(NEW), False)}  # fmt: skip
+    expected = {(len(OLD), False), (len(OLD), True), (len(NEW), True), (len(NEW), False)}
+    assert outcomes == expected | (set() if exchanges else {(0, True)})
 
 
 def test_what_changed_after_the_crash_is_not_recorded_as_the_delivery(tmp_path):
@@ -160,12 +164,13 @@ def test_a_link_into_the_cache_is_kept_as_its_content(tmp_path):
     assert cached.read_bytes() == OLD["images/a.png"]
 
 
-# Ends the process, as SIGKILL would, before the n-th of: the journal's rename, the two renames
-# of the swap, `dvc add`, `git add`, `git commit`, the journal's removal.
+# Ends the process, as SIGKILL would, before the n-th of: the journal's rename, the exchange of
+# the folders, `dvc add`, `git add`, `git commit`, the journal's removal.
 KILLED_INGEST = """
 import os, sys
 from pathlib import Path
 from components.ingest import ingest
+from components.ingestion import landing
 from components.ingestion.landing import Landing
 from segtrail.workspace import Workspace
 
@@ -182,12 +187,22 @@ def is_step(event, arguments):
         return str(arguments[0]) == journal
     return started[0] and event == "subprocess.Popen" and {"add", "commit"} & set(arguments[1])
 
+def step():
+    seen[0] += 1
+    if seen[0] == kill_at:
+        os._exit(9)
+
 def watch(event, arguments):
     if is_step(event, arguments):
-        seen[0] += 1
-        if seen[0] == kill_at:
-            os._exit(9)
+        step()
 
+exchange = landing.exchange
+
+def watched_exchange(*paths):
+    step()
+    return exchange(*paths)
+
+landing.exchange = watched_exchange
 sys.addaudithook(watch)
 ingest(workspace, "nuclei", source)
 """
@@ -202,10 +217,9 @@ def killed_ingest(lab, source, kill_at):
 
 def check_recovery(lab, source, committed):
     """The next call finishes; afterwards all is as if nothing had happened."""
-    if (lab.root / "data/nuclei").exists():  # else killed between the two renames
-        images = {path.stem for path in (lab.root / "data/nuclei/images").glob("*")}
-        assert images == set(lab.splits())  # old or new, whole
-        assert images in (set("abcd"), set("abcdef"))
+    images = {path.stem for path in (lab.root / "data/nuclei/images").glob("*")}
+    assert images == set(lab.splits())  # old or new, whole
+    assert images in (set("abcd"), set("abcdef"))
     delivery = ingest(lab.workspace, "nuclei", source)
     assert delivery.images == 6
     assert set(lab.splits()) == set("abcdef")
@@ -216,10 +230,10 @@ def check_recovery(lab, source, committed):
 
 
 def test_a_real_kill_before_dvc_add_is_finished_by_the_next_call(landed, capsys):
-    """The 4th step: journal, rename, rename, then `dvc add`."""
+    """The 3rd step: journal, exchange, then `dvc add`."""
     source = landed.delivery("second", "ef")
-    assert killed_ingest(landed, source, 4) == 9
-    assert len(tree_digests(landed.root / "data")) == 2 * 6 + 2
+    assert killed_ingest(landed, source, 3) == 9
+    assert len(tree_digests(landed.root / "data")) == 2 * 6 + 4
     check_recovery(landed, source, committed=3)
     out = capsys.readouterr().out
     assert "finished the interrupted ingestion" in out
@@ -239,4 +253,4 @@ def test_a_real_kill_before_each_step(landed, tmp_path):
         code = killed_ingest(lab, source, kill_at)
         check_recovery(lab, source, committed=3)
     assert code == 0
-    assert kill_at == 8
+    assert kill_at == 7

@@ -1,0 +1,139 @@
+"""One delivery: what it did to a dataset, and how that lands and is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from components.ingestion import versioning
+from components.ingestion.landing import Landing
+from segtrail import deliveries, split_ledger
+from segtrail.errors import DataError
+from segtrail.params import near
+from segtrail.split_ledger import Ledger
+from segtrail.tombstones import TOMBSTONES
+
+ERASURE = "erasure"  # the source of a delivery that erases
+_TOLD = 20  # ids in a commit message
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What one ingestion did.
+
+    Attributes:
+        dataset: Its name.
+        source: The name of the archive or folder; empty if there was none.
+        source_sha256: Its digest.
+        added: Ids of new images.
+        replaced: Ids of images with other content now; they keep their split.
+        removed: Ids of images taken away.
+        quarantined: Ids of images that stayed out.
+        images: How many the dataset has now.
+        commit: The git commit that records it; None if nothing changed.
+    """
+
+    dataset: str
+    source: str
+    source_sha256: str
+    added: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    images: int = 0
+    commit: str | None = None
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the dataset is what it was."""
+        return not self.added and not self.replaced and not self.removed
+
+
+def land(
+    landing: Landing,
+    delivery: Delivery,
+    ledger: Ledger,
+    files: Mapping[str, bytes],
+    *,
+    by: str,
+    licence: str,
+) -> Delivery:
+    """Completes what is staged with all that stays, lands and records it.
+
+    Args:
+        landing: With the new images and masks staged.
+        delivery: What it does.
+        ledger: The dataset's split ledger from now on.
+        files: Other new files of the dataset.
+        by: Who delivers.
+        licence: Under which.
+    """
+    folder = landing.workspace.dataset(delivery.dataset)
+    before = deliveries.read(folder / deliveries.DELIVERIES)
+    present = split_ledger.present(ledger.values())
+    for row in present:
+        for name, digest in (
+            (f"images/{row.image}.png", row.sha256),
+            (f"masks/{row.image}.png", row.mask_sha256),
+        ):
+            if not landing.has(name):
+                landing.keep(delivery.dataset, name, digest)
+    if TOMBSTONES not in files and (folder / TOMBSTONES).exists():
+        landing.keep(delivery.dataset, TOMBSTONES)
+    entry = deliveries.Row(
+        len(before) + 1, delivery.source, delivery.source_sha256, by, licence,
+        len(delivery.added), len(delivery.replaced), len(delivery.removed),
+    )  # fmt: skip
+    landing.stage(split_ledger.LEDGER, split_ledger.to_csv(ledger).encode())
+    landing.stage(deliveries.DELIVERIES, deliveries.to_csv([*before, entry]).encode())
+    for name, data in files.items():
+        landing.stage(name, data)
+    record = partial(versioning.record, landing.workspace)
+    commit = landing.commit(delivery.dataset, message(delivery, entry), record)
+    return replace(delivery, images=len(present), commit=commit)
+
+
+def mark_removed(dataset: str, ledger: Ledger, images: Sequence[str], number: int) -> Ledger:
+    """Returns the ledger with images marked as removed by delivery `number`.
+
+    Raises:
+        DataError: One of them is not there, or none would be left.
+    """
+    there = {row.image for row in split_ledger.present(ledger.values())}
+    for image in images:
+        if image not in there:
+            raise DataError(
+                f"{dataset} has no image {image!r} to remove.{near(image, there)}",
+                f"data/{dataset}/{split_ledger.LEDGER} lists what is there",
+            )
+    if there and there == set(images):
+        raise DataError(
+            f"{dataset}: to remove all {len(there)} images would leave none",
+            "keep one, or give the dataset up: take it out of params.yaml",
+        )
+    gone = set(images)
+    return {
+        image: replace(row, removed=str(number)) if image in gone else row
+        for image, row in ledger.items()
+    }
+
+
+def message(delivery: Delivery, row: deliveries.Row) -> str:
+    """Returns the message of the git commit that records a delivery."""
+    counts = ((row.added, "added"), (row.replaced, "replaced"), (row.removed, "removed"))
+    images = ", ".join(f"{n} {what}" for n, what in counts if n)
+    source = f"{row.source} (sha256 {row.source_sha256[:12]})" if row.source_sha256 else row.source
+    verb = "Erase from" if row.source == ERASURE else "Ingest"
+    lines = [
+        f"{verb} {delivery.dataset}: images {images}",
+        "",
+        f"Delivery {row.delivery}: {source or 'no source'}",
+        f"By: {row.by}",
+        f"Licence: {row.licence}",
+    ]
+    for what, ids in (("Replaced", delivery.replaced), ("Removed", delivery.removed)):
+        if ids:
+            more = f" and {len(ids) - _TOLD} more" if len(ids) > _TOLD else ""
+            lines.append(f"{what}: {', '.join(ids[:_TOLD])}{more}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,115 @@
+"""Keeps what could not land, with a report that says why."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from components.ingestion.adapter import Item
+from components.ingestion.archive import Source
+from components.ingestion.problems import Problem, Problems
+from segtrail.errors import DataError
+from segtrail.files import atomic_folder, write_bytes, write_json
+from segtrail.workspace import Workspace
+
+REPORT, PAGE = "report.json", "report.md"
+
+
+def folder_for(workspace: Workspace, dataset: str, source: Source, sha256: str) -> Path:
+    """Returns where the bad files of a delivery go: its name and digest tell it from others."""
+    stem = "".join(c if c.isalnum() or c in "._-" else "_" for c in source.name)[:64]
+    return workspace.root / "quarantine" / dataset / f"{stem}-{sha256[:12]}"
+
+
+def bad_images(problems: Problems) -> dict[str, list[Problem]]:
+    """Returns the problems of each bad image.
+
+    Raises:
+        DataError: Something is wrong that is not about single images: nothing can land.
+    """
+    by_image: dict[str, list[Problem]] = {}
+    for problem in problems:
+        by_image.setdefault(problem.image, []).append(problem)
+    if "" in by_image:
+        problems.raise_if_any()
+    return by_image
+
+
+def keep(
+    folder: Path, source: Source, sha256: str, items: Sequence[Item], problems: Problems
+) -> list[str]:
+    """Writes the files of the bad images and the report, whole or not at all.
+
+    Args:
+        folder: See `folder_for`; replaced if it is there.
+        source: The delivery.
+        sha256: Its digest.
+        items: All that were found; an image may be bad without having become an item.
+        problems: What is wrong.
+
+    Returns:
+        The ids of the bad images.
+    """
+    bad = bad_images(problems)
+    by_id = {item.id: item for item in items if item.id in bad}
+    with atomic_folder(folder) as out:
+        report: list[dict[str, Any]] = []
+        for image, found in bad.items():
+            kept, lost = _copy(source, by_id.get(image), found, out)
+            report.append(
+                {
+                    "image": image,
+                    "problems": [
+                        {"file": p.where, "says": p.what, "remedy": p.remedy} for p in found
+                    ],
+                    "files": kept,
+                    "unreadable": lost,
+                }
+            )
+        write_json(out / REPORT, {"source": source.name, "sha256": sha256, "images": report})
+        write_bytes(out / PAGE, _page(source, sha256, report).encode())
+    return list(bad)
+
+
+def _copy(
+    source: Source, item: Item | None, found: Sequence[Problem], out: Path
+) -> tuple[list[str], list[str]]:
+    known = set(source.names)
+    names = dict.fromkeys([item.image, *item.masks] if item else [])
+    names |= dict.fromkeys(problem.where for problem in found)
+    kept, lost = [], []
+    for name in names:
+        if name not in known:
+            continue
+        try:
+            target = out / "files" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read(name))
+            kept.append(name)
+        except (DataError, OSError):
+            lost.append(name)
+    return kept, lost
+
+
+def _page(source: Source, sha256: str, report: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        f"# Not ingested from {source.name}",
+        "",
+        f"SHA-256 {sha256}. {len(report)} of its images stayed out; their files are in `files/`.",
+        "Mend them and deliver them again.",
+    ]
+    for entry in report:
+        lines += ["", f"## {entry['image']}", ""]
+        lines += [
+            f"- `{p['file']}`: {p['says']}" + (f" ({p['remedy']})" if p["remedy"] else "")
+            for p in entry["problems"]
+        ]
+        lines += [f"- `{name}` could not be read" for name in entry["unreadable"]]
+    return "\n".join(lines) + "\n"
+
+
+def forget(folder: Path) -> None:
+    """Takes a quarantine away whose delivery has landed whole since."""
+    shutil.rmtree(folder, ignore_errors=True)
