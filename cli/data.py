@@ -11,6 +11,7 @@ app = typer.Typer(
     help="""Versions of the data: list, compare, watch, erase.
 
     \b
+    Examples:
       segtrail data log
       segtrail data diff HEAD~1 HEAD --html diff.html
       segtrail data leaks --dataset dsb2018

@@ -13,6 +13,7 @@ from segtrail.workspace import Workspace
 
 ASK_S = 1.0
 DAMAGED = "damaged"
+_SHORT = {"ap_50": "AP50", "mean_dice": "Dice"}
 
 
 def status() -> None:
@@ -109,7 +110,8 @@ def _cell(results: dict[str, Any], stage: str, words: Callable[[Any], str]) -> s
 
 def _metrics(result: Any) -> str:
     every = result["slices"]["all"]
-    return f"IoU {every['mean_iou']:.3f} AP50 {every['ap_50']:.3f}"
+    other = "ap_50" if "ap_50" in every else "mean_dice"
+    return f"IoU {every['mean_iou']:.3f} {_SHORT[other]} {every[other]:.3f}"
 
 
 def _server(recipe: str, target: str) -> str:

@@ -76,7 +76,7 @@ def _write(
             slice=dataset.slices.get(row.slice, row.slice),
             group=row.group,
         )
-        columns = asdict(row)
+        columns = asdict(row) | {"slice": example.slice}
         del columns["removed"]  # empty: these images are there
         manifest.append(columns | _facts(example, dataset))
         writers[row.split].write(example.serialize())

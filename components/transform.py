@@ -220,6 +220,11 @@ def _summary(examples: Examples, out: TransformGraph) -> dict[str, Any]:
         tiles[split] = Counter()
         for part, paths in out.tiles(split).items():
             tiles[split][part] = sum(1 for _ in tf.data.TFRecordDataset([str(p) for p in paths]))
+        if not tiles[split].total():
+            raise StageError(
+                f"no tiles of {split} images: nothing can be learnt",
+                f"look at the split of {examples.manifest}; ingest more images",
+            )
     return {
         "training_images": int((manifest["split"] == TRAIN).sum()),
         "tiles": {split: dict(n) for split, n in tiles.items()},

@@ -65,12 +65,19 @@ class Dataset(_Strict):
         "`classes`; or one bit a class, bit 0 for the first",
     )
     classes: list[Name] = Field(min_length=1, max_length=8, description="the foreground classes")
-    splits: Splits = Splits()
+    splits: Splits
     slices: dict[str, Name] = Field(
         description="what people call each kind of image in the split ledger: what the adapter "
         "says, or else the modality (dark-grey, bright-grey, bright-colour, dark-colour)",
     )
     limits: Limits = Limits()
+
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, classes: list[str]) -> list[str]:
+        if len(set(classes)) < len(classes):
+            raise ValueError(f"each class once; got {', '.join(classes)}")
+        return classes
 
     @model_validator(mode="after")
     def _one_class_of_instances(self) -> Dataset:

@@ -22,12 +22,19 @@ CELLS = "cells"
 SPLITS = ("train", "train", "validation", "test")
 PARAMS = {
     "datasets": {
-        CELLS: {"adapter": "folders", "masks": "instances", "classes": ["cell"], "slices": {}},
+        CELLS: {
+            "adapter": "folders",
+            "masks": "instances",
+            "classes": ["cell"],
+            "slices": {},
+            "splits": {},
+        },
         "fundus": {
             "adapter": "folders",
             "masks": "multilabel",
             "classes": ["disc", "cup"],
             "slices": {},
+            "splits": {},
         },
     },
     "recipes": {},

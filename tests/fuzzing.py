@@ -38,7 +38,7 @@ KINDS = ("zip", "tar", "tar.gz", "folder")
 LIMITS = Limits(megapixels=4, file_mib=16, total_gib=1)
 LAYOUTS = {
     adapter: Dataset(
-        adapter=adapter, masks="instances", classes=["nucleus"], slices={}, limits=LIMITS
+        adapter=adapter, masks="instances", classes=["nucleus"], slices={}, splits={}, limits=LIMITS
     )
     for adapter in ("dsb2018", "folders")
 }

@@ -219,6 +219,7 @@ def _params() -> dict:
                 "licence": "CC0-1.0",
                 "masks": "instances",
                 "classes": ["nucleus"],
+                "splits": {},
                 "slices": {},
             }
         },

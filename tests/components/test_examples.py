@@ -30,7 +30,8 @@ def workspace(tmp_path) -> Workspace:
     workspace = Workspace(tmp_path, tmp_path)
     params = {
         "datasets": {
-            "cells": {"adapter": "folders", "masks": "classes", "classes": CLASSES, "slices": {}}
+            "cells": {"adapter": "folders", "masks": "classes", "classes": CLASSES,
+                      "splits": {}, "slices": {"stained": "tissue"}}
         },
         "recipes": {
             "r": {
@@ -64,7 +65,7 @@ def test_the_manifest_has_one_row_an_image_that_is_there_with_the_shared_statist
     examples = make_examples(workspace, "r")
     manifest = pd.read_parquet(examples.manifest).set_index("image")
     assert manifest.index.tolist() == ["a", "b", "c"]
-    assert manifest["slice"].tolist() == ["deep", "stained", "stained"]
+    assert manifest["slice"].tolist() == ["deep", "tissue", "tissue"]
     assert manifest["bits"].tolist() == [16, 8, 8]
     assert manifest["channels"].tolist() == [1, 3, 4]
     assert manifest["same_size"].all()
@@ -73,6 +74,7 @@ def test_the_manifest_has_one_row_an_image_that_is_there_with_the_shared_statist
     for split in SPLITS:
         for example in read_examples(examples.records(split)):
             found[example.image] = split
+            assert example.slice == manifest.loc[example.image, "slice"]
             image = decode_image(example.image_bytes, "image")
             mask = read_labels(example.mask_bytes, "mask")
             expected = image_statistics(image) | mask_statistics(mask, "classes", CLASSES)

@@ -27,7 +27,7 @@ def workspace(tmp_path) -> Workspace:
         "datasets": {
             "cells": {
                 "adapter": "folders", "masks": "classes", "classes": ["cytoplasm", "nucleus"],
-                "slices": {},
+                "slices": {}, "splits": {},
             }
         },
         "recipes": {

@@ -50,7 +50,7 @@ def overlapping(tmp_path) -> Workspace:
         "datasets": {
             "eyes": {
                 "adapter": "folders", "masks": "multilabel", "classes": ["disc", "vessel", "cup"],
-                "slices": {},
+                "slices": {}, "splits": {},
             }
         },
         "recipes": {

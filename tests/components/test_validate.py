@@ -109,7 +109,7 @@ def test_at_least_25_expectations_and_each_has_a_default_severity() -> None:
 
 
 def test_every_name_that_a_recipe_may_use_is_an_expectation(good: pd.DataFrame) -> None:
-    two = Dataset(adapter="folders", masks="classes", classes=["a", "b"], slices={})
+    two = Dataset(adapter="folders", masks="classes", classes=["a", "b"], slices={}, splits={})
     known = infer(good, "cells", DATASET).model_copy(
         update={"columns": tables.kinds(good) | {"more": tables.TEXT}}
     )
@@ -256,7 +256,9 @@ def test_a_manifest_of_another_shape_fails_and_does_not_crash(
 
 def test_values_of_masks_are_what_the_dataset_says(good: pd.DataFrame) -> None:
     for kind, limit in (("classes", 2), ("multilabel", 3)):
-        dataset = Dataset(adapter="folders", masks=kind, classes=["disc", "cup"], slices={})
+        dataset = Dataset(
+            adapter="folders", masks=kind, classes=["disc", "cup"], slices={}, splits={}
+        )
         manifest = good.assign(foreground_disc=0.2, foreground_cup=0.1, highest_value=limit)
         assert "mask-values" not in found(check(manifest, Validation(), dataset, None))
         above = changed(manifest, highest_value={3: limit + 1}, foreground_cup={5: 0.0})

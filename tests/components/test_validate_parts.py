@@ -24,7 +24,7 @@ from segtrail.recipe import Dataset, Splits, Validation
 
 ROOT = Path(__file__).parents[2]
 FINITE = st.floats(-1e6, 1e6, allow_nan=False, width=32)
-DATASET = Dataset(adapter="folders", masks="classes", classes=["cell"], slices={})
+DATASET = Dataset(adapter="folders", masks="classes", classes=["cell"], slices={}, splits={})
 
 
 def cells(values: np.ndarray) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def make_recipe(kind):
     )
     known = classes if kind == "instances" else ["other", *classes]
     dataset = Dataset.model_validate(
-        {"adapter": "folders", "masks": kind, "classes": known, "slices": {}}
+        {"adapter": "folders", "masks": kind, "classes": known, "slices": {}, "splits": {}}
     )
     return recipe, Task.of(recipe, dataset)
 

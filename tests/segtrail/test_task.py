@@ -17,7 +17,13 @@ def params(masks="classes", known=("cytoplasm", "nucleus"), learnt=("cytoplasm",
            absolute=None, relative=None):  # fmt: skip
     return {
         "datasets": {
-            "cells": {"adapter": "folders", "masks": masks, "classes": list(known), "slices": {}}
+            "cells": {
+                "adapter": "folders",
+                "masks": masks,
+                "classes": list(known),
+                "slices": {},
+                "splits": {},
+            }
         },
         "recipes": {
             "r": {

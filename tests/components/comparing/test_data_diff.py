@@ -34,7 +34,7 @@ from segtrail.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
 ISBI = ROOT.parent / "shared/data/isbi2012/membrane.zip"
-CELLS = Dataset(adapter="folders", masks="instances", classes=["cell"], slices={})
+CELLS = Dataset(adapter="folders", masks="instances", classes=["cell"], slices={}, splits={})
 
 
 @pytest.fixture

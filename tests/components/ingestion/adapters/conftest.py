@@ -92,7 +92,9 @@ class Bench:
 
     def read(self, adapter: str, masks: str, *classes: str, source: Path | None = None) -> Read:
         """Reads all of it, as ingestion does before anything lands."""
-        settings = Dataset(adapter=adapter, masks=masks, classes=list(classes), slices={})
+        settings = Dataset(
+            adapter=adapter, masks=masks, classes=list(classes), slices={}, splits={}
+        )
         return read(settings, source or self.root)
 
 

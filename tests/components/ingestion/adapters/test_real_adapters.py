@@ -22,7 +22,9 @@ pytestmark = [
 
 
 def test_wbc(read_delivery, capsys):
-    settings = Dataset(adapter="wbc", masks="classes", classes=["cytoplasm", "nucleus"], slices={})
+    settings = Dataset(
+        adapter="wbc", masks="classes", classes=["cytoplasm", "nucleus"], slices={}, splits={}
+    )
     out = read_delivery(settings, DATA / "wbc/segmentation_WBC.zip")
     assert not out.problems
     assert Counter(key[:2] for key in out.masks) == {"d1": 265, "d2": 90}
@@ -37,7 +39,7 @@ def test_wbc(read_delivery, capsys):
 
 
 def test_isbi2012(read_delivery):
-    settings = Dataset(adapter="isbi2012", masks="classes", classes=["cell"], slices={})
+    settings = Dataset(adapter="isbi2012", masks="classes", classes=["cell"], slices={}, splits={})
     out = read_delivery(settings, DATA / "isbi2012/membrane.zip")
     assert not out.problems
     assert len(out.masks) == 24
@@ -47,7 +49,9 @@ def test_isbi2012(read_delivery):
 
 
 def test_drishti_gs(read_delivery):
-    settings = Dataset(adapter="drishti-gs", masks="multilabel", classes=["disc", "cup"], slices={})
+    settings = Dataset(
+        adapter="drishti-gs", masks="multilabel", classes=["disc", "cup"], slices={}, splits={}
+    )
     out = read_delivery(settings, DATA / "drishti-gs/Drishti-GS1_files.zip")
     assert not out.problems
     assert len(out.masks) == 50
@@ -57,7 +61,9 @@ def test_drishti_gs(read_delivery):
 def test_dsb2018_as_coco_gives_the_same_masks(read_delivery, bench):
     """The nuclei of real images, through run lengths as CVAT writes them."""
     chosen = _some_of_dsb2018(bench.root.with_name("dsb2018"))
-    settings = Dataset(adapter="dsb2018", masks="instances", classes=["nucleus"], slices={})
+    settings = Dataset(
+        adapter="dsb2018", masks="instances", classes=["nucleus"], slices={}, splits={}
+    )
     direct = read_delivery(settings, chosen)
     images, annotations = [], []
     for number, (key, item) in enumerate(direct.items.items()):
