@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("cli", "flows", "lineage", "model", "segtrail", "serving")
+CODE = ("cli", "flows", "lineage", "model", "segtrail", "serving", "expectations")
 FILES = ("dvc.yaml", "params.yaml", "requirements.lock", ".dvcignore", ".gitignore")
 STAGES = ("examples", "validate", "transform", "train", "evaluate")
 
@@ -241,6 +241,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Small:
     (components / "_common.py").write_text(textwrap.dedent(COMMON))
     for name, text in COMPONENTS.items():
         (components / f"{name}.py").write_text(textwrap.dedent(text))
+    (components / "validating").mkdir()
+    (components / "validating/__init__.py").touch()
     small = Small(root)
     small.git("init", "--quiet", "-b", "main")
     small.git("add", "--all")
