@@ -58,6 +58,9 @@ def audit(
 
 
 def _print(links: Sequence[Link], code: int) -> None:
+    if {link.state for link in links} == {"not checked"} and len({x.says for x in links}) == 1:
+        print(links[0].says)
+        return
     width = max(len(link.name) for link in links)
     for link in links:
         head = f"{link.name:>{width}}  {MARKS[link.state]:<11}  "

@@ -62,7 +62,8 @@ def _print(found: Leaks) -> None:
     if not found.leaks:
         print("no two images that look as if of one specimen are in different splits")
         return
-    print(f"IN DIFFERENT SPLITS: {len(found.leaks)} pairs\n")
+    count = len(found.leaks)
+    print(f"IN DIFFERENT SPLITS: {count} pair{'' if count == 1 else 's'}\n")
     print_table(
         ("kind", "score", "split", "image", "split", "image"),
         [

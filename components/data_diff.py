@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from typing import Any
 
@@ -32,7 +32,7 @@ class DataDiff:
         dealt_anew: Images in another split, which should never be.
         shifts: Of the statistics, by slice.
         unread: `{path: why it cannot be read}`; the statistics leave these images out.
-        slices_before: `{image: its slice}` in the one state.
+        slices_before: `{image: its slice}` in the one state, as `params.yaml` calls it now.
         slices_after: The same, in the other.
     """
 
@@ -100,7 +100,9 @@ def compare(
     changes = data_diff.changes(old.files, new.files)
     measured = measure(old, new, settings)
     agreements = agree(old, new, changes.relabelled, measured, settings)
-    old_ledger, new_ledger = (_ledger(snapshot, measured.unread) for snapshot in (old, new))
+    old_ledger, new_ledger = (
+        _ledger(snapshot, settings, measured.unread) for snapshot in (old, new)
+    )
     old_slices, new_slices = (
         {image: row.slice for image, row in ledger.items()} for ledger in (old_ledger, new_ledger)
     )
@@ -155,13 +157,18 @@ def _only(workspace: Workspace, before: str | None, after: str) -> str:
     )
 
 
-def _ledger(snapshot: Snapshot, unread: dict[str, str]) -> Ledger:
-    """Returns the split ledger; an empty one, noted as unread, if it is of another time."""
+def _ledger(snapshot: Snapshot, settings: Dataset, unread: dict[str, str]) -> Ledger:
+    """Returns the split ledger, its slices called what people call them.
+
+    An empty one, noted as unread, if it is of another time.
+    """
     try:
-        return snapshot.ledger()
+        rows = snapshot.ledger()
     except (DataError, LineageError) as e:
         unread[f"{LEDGER} at {snapshot.label}"] = e.message
         return {}
+    names = settings.slices
+    return {i: replace(row, slice=names.get(row.slice, row.slice)) for i, row in rows.items()}
 
 
 def _state(snapshot: Snapshot) -> dict[str, Any]:

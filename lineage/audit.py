@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from lineage import links_data, links_ledger, links_model, links_results, links_source
+from lineage import ledger, links_data, links_ledger, links_model, links_results, links_source
 from lineage.evidence import Evidence
 from lineage.link import BROKEN, NOT_CHECKED, Link, exit_code, look
 from segtrail.errors import LineageError, SegtrailError, ServingError
 from segtrail.workspace import Workspace
-from serving import config
+from serving import config, store
 
 __all__ = ["Link", "audit", "exit_code"]
 
@@ -63,6 +63,9 @@ def audit(
         quick: Do not re-hash the data; that link is then `not checked`.
     """
     links: list[Link] = []
+    if version is None and not target and not _was_promoted(workspace, name):
+        says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
+        return [Link(each, NOT_CHECKED, says) for each, _ in _CHAIN]
     if version is None:
         try:
             version = _serving(workspace, name, target)
@@ -87,6 +90,16 @@ def _serving(workspace: Workspace, name: str, target: str | None) -> int:
     if found is None:
         raise LineageError(f"{workspace.models_config}: names no version of {name}")
     return found
+
+
+def _was_promoted(workspace: Workspace, name: str) -> bool:
+    """Whether anything tells of a promotion; a ledger that cannot be read tells of one."""
+    path = workspace.ledger(name)
+    try:
+        done = any(entry.event == ledger.DONE for entry in ledger.read(path))
+    except SegtrailError:
+        done = True
+    return done or bool(store.versions(workspace.models, name))
 
 
 def _configured(workspace: Workspace, name: str) -> int | None:

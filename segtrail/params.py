@@ -39,7 +39,7 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as e:
-        lines = [_explain(dict(item), raw) for item in e.errors()]
+        lines = [_explain(dict(item)) for item in e.errors()]
         raise ConfigError(f"{path}:\n  " + "\n  ".join(lines)) from None
 
 
@@ -70,13 +70,13 @@ def _look_up(known: Mapping[str, T], name: str, kind: str, workspace: Workspace)
     return known[name]
 
 
-def _explain(error: dict[str, Any], raw: Any) -> str:
+def _explain(error: dict[str, Any]) -> str:
     location = [part for part in error["loc"] if part != "[key]"]
     key = ".".join(str(part) for part in location) or "the file"
     given = error["input"]
     kind = error["type"]
     if kind == "extra_forbidden":
-        known = _fields_at(location[:-1], raw)
+        known = _fields_at(location[:-1])
         return (
             f"{key}: unknown key; allowed here: {', '.join(sorted(known))}."
             f"{near(str(location[-1]), known)}"
@@ -102,7 +102,7 @@ def _is_number(given: Any) -> bool:
     return isinstance(given, str)
 
 
-def _fields_at(location: list[Any], raw: Any) -> list[str]:
+def _fields_at(location: list[Any]) -> list[str]:
     """Returns the keys that the schema allows at `location`."""
     schema = Params.model_json_schema()
     node: dict[str, Any] = schema

@@ -20,6 +20,7 @@ from segtrail.expectations import Severity
 MaskKind = Literal["instances", "classes", "multilabel"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy and scikit-learn take
 ALL = "all"  # the slice that is every image
 
 
@@ -34,7 +35,7 @@ class Splits(_Strict):
 
     validation: Fraction = 0.1
     test: Fraction = 0.1
-    seed: int = 1
+    seed: Seed = 1
 
     @model_validator(mode="after")
     def _leaves_training(self) -> Splits:
@@ -78,6 +79,13 @@ class Dataset(_Strict):
         if len(set(classes)) < len(classes):
             raise ValueError(f"each class once; got {', '.join(classes)}")
         return classes
+
+    @field_validator("slices")
+    @classmethod
+    def _all_is_taken(cls, slices: dict[str, str]) -> dict[str, str]:
+        if ALL in slices.values():
+            raise ValueError(f"{ALL!r} stands for every image; call the slice something else")
+        return slices
 
     @model_validator(mode="after")
     def _one_class_of_instances(self) -> Dataset:
@@ -153,7 +161,7 @@ class Training(_Strict):
         default=0.5, description="0: images as they come; 1: every slice equally often"
     )
     augmentation: Augmentation = Augmentation()
-    seed: int = 1
+    seed: Seed = 1
     deterministic: bool = True
 
 
@@ -173,7 +181,8 @@ class Validation(_Strict):
     min_side: Annotated[int, Field(ge=1)] = 32
     max_side: Annotated[int, Field(ge=32)] = 4096
     min_contrast: Annotated[float, Field(ge=0, le=128)] = Field(
-        default=0.5, description="standard deviation of the grey levels, 0 to 255"
+        default=0.5,
+        description="standard deviation of the grey levels, 0 to 255; of 16 bits those in use",
     )
     max_foreground: Fraction = 0.95
     max_objects: Annotated[int, Field(ge=1)] = 2000
@@ -289,7 +298,7 @@ class Gate(_Strict):
     absolute: list[AbsoluteRule] = Field(min_length=1)
     relative: list[RelativeRule] = []
     resamples: Annotated[int, Field(ge=1000, le=1_000_000)] = 10_000
-    seed: int = 1
+    seed: Seed = 1
 
 
 class Serving(_Strict):
@@ -338,7 +347,7 @@ class Drift(_Strict):
     min_images: Annotated[int, Field(ge=5)] = Field(
         default=20, description="on either side; a slice with fewer is insufficient evidence"
     )
-    seed: int = 1
+    seed: Seed = 1
 
     @model_validator(mode="after")
     def _in_order(self) -> Drift:

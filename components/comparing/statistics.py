@@ -17,6 +17,7 @@ from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.progress import track
 from segtrail.recipe import Dataset, MaskKind
+from segtrail.task import class_planes
 
 Statistics = dict[str, Any]
 
@@ -120,13 +121,8 @@ def lowest_iou(
     """Returns the lowest intersection over union of the classes of two masks."""
     if old.shape != new.shape:
         return 0.0
-    return min(_iou(_plane(old, kind, k), _plane(new, kind, k)) for k in range(classes))
-
-
-def _plane(mask: npt.NDArray[np.uint16], kind: MaskKind, k: int) -> npt.NDArray[np.bool_]:
-    if kind == "instances":
-        return mask > 0
-    return mask == k + 1 if kind == "classes" else (mask >> k & 1) > 0
+    before, after = (class_planes(mask, kind, range(1, classes + 1)) for mask in (old, new))
+    return min(_iou(before[..., k], after[..., k]) for k in range(classes))
 
 
 def _iou(old: npt.NDArray[np.bool_], new: npt.NDArray[np.bool_]) -> float:

@@ -64,7 +64,7 @@ class SliceFindings:
         slice: Its name, or `all`.
         images, groups: Of the new images.
         baseline_images, baseline_groups: Of the baseline.
-        severity: The worst of the findings; `insufficient evidence` without any.
+        severity: The worst of the findings; `insufficient evidence` if it was not compared.
         says: In a sentence.
         findings: The worst first.
     """
@@ -102,6 +102,9 @@ def compare(baseline: Sample, new: Sample, options: Drift) -> list[SliceFindings
     found: dict[str, list[Finding]] = {}
     why: dict[str, str] = {}
     for number, (name, (old, young)) in enumerate(pairs.items()):
+        if not _shared(baseline, new):
+            why[name] = "no statistic is known of both"
+            continue
         if name not in enough:
             why[name] = (
                 f"expected at least {options.min_images} new ones"
@@ -119,10 +122,11 @@ def compare(baseline: Sample, new: Sample, options: Drift) -> list[SliceFindings
             )
             continue
         found[name] = _measure(old, young, relabelling, options, mix=name == ALL)
+        if not found[name]:
+            why[name] = "each statistic has one value in all of them"
     judged = _judge(found, options)
     return [
-        _summary(name, *pair, judged.get(name, ()), why.get(name, ""))
-        for name, pair in pairs.items()
+        _summary(name, *pair, judged.get(name), why.get(name, "")) for name, pair in pairs.items()
     ]
 
 
@@ -188,9 +192,10 @@ def _judge(found: dict[str, list[Finding]], options: Drift) -> dict[str, tuple[F
 
 
 def _summary(
-    name: str, baseline: Sample, new: Sample, findings: Sequence[Finding], why: str
+    name: str, baseline: Sample, new: Sample, findings: Sequence[Finding] | None, why: str
 ) -> SliceFindings:
-    found = worst(f.severity for f in findings) if findings else INSUFFICIENT
+    found = INSUFFICIENT if findings is None else worst([NONE, *(f.severity for f in findings)])
+    findings = findings or ()
     return SliceFindings(
         name, len(new), new.group_count, len(baseline), baseline.group_count, found,
         slice_says(name, len(new), len(baseline), findings, found, why), tuple(findings),

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 from components.drifting.arrivals import Pixels
 from components.ingestion.fingerprints import Fingerprint
+from components.ingestion.grouping import Together
 from components.ingestion.neighbours import find_links
+from segtrail.split_ledger import Row
 
 
 def group_by_look(
@@ -24,15 +26,7 @@ def group_by_look(
     Returns:
         Each image's group, called after one of its images.
     """
-    parent = {image: image for image in prints}
-
-    def root(image: str) -> str:
-        while parent[image] != image:
-            parent[image] = parent[parent[image]]
-            image = parent[image]
-        return image
-
+    together = Together({image: Row(image, "", "") for image in prints})
     for link in find_links({}, prints, pixels):
-        first, second = sorted((root(link.first), root(link.second)))
-        parent[second] = first
-    return {image: root(image) for image in parent}
+        together.join(link.first, link.second)
+    return {image: images[0] for images in together.sets() for image in images}

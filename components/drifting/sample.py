@@ -44,6 +44,7 @@ class Sample:
 
     @property
     def group_count(self) -> int:
+        """How many groups there are."""
         return len(set(self.groups))
 
     def take(self, which: npt.NDArray[np.bool_] | Codes) -> Sample:

@@ -151,10 +151,9 @@ def _alike(first: _Profiles, second: _Profiles, new: int) -> list[tuple[int, int
         )
         step = step.clip(0) / ((first.noise[a] ** 2 + second.noise[b] ** 2) / 2)
         keep = (a != b) & (step <= _POOLED_STEP**2)
-        found.append(np.stack([a[keep], b[keep], step[keep]], 1).astype(np.float64))
-    every = np.concatenate(found) if found else np.zeros((0, 3))
-    best = _best(every, 0) | _best(every, 1)
-    return [(int(a), int(b)) for a, b, _ in every[best]]
+        found.append(_best(np.stack([a[keep], b[keep], step[keep]], 1).astype(np.float64)))
+    best = _best(np.concatenate(found)) if found else np.zeros((0, 3))
+    return [(int(a), int(b)) for a, b, _ in best]
 
 
 def _blocks(count: int, new: int, size: int = 2048) -> Iterator[tuple[slice, slice]]:
@@ -165,14 +164,18 @@ def _blocks(count: int, new: int, size: int = 2048) -> Iterator[tuple[slice, sli
             yield slice(at, min(at + size, count)), slice(across, min(across + size, columns))
 
 
-def _best(pairs: npt.NDArray[np.float64], column: int) -> npt.NDArray[np.bool_]:
-    """Marks, of all pairs with the same number in a column, the three with the least step."""
-    order = np.lexsort((pairs[:, 1 - column], pairs[:, 2], pairs[:, column]))
-    ranked = pairs[order, column]
-    rank = np.arange(len(ranked)) - np.searchsorted(ranked, ranked)
+def _best(pairs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Returns the pairs `(one, other, step)` that are among the three best of one or of other.
+
+    That of parts, and then of what is left of them, is the same as that of all at once.
+    """
     best = np.zeros(len(pairs), bool)
-    best[order] = rank < CANDIDATES
-    return best
+    for column in (0, 1):
+        order = np.lexsort((pairs[:, 1 - column], pairs[:, 2], pairs[:, column]))
+        ranked = pairs[order, column]
+        rank = np.arange(len(ranked)) - np.searchsorted(ranked, ranked)
+        best[order] |= rank < CANDIDATES
+    return pairs[best]
 
 
 def seam(

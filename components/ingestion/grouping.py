@@ -67,10 +67,10 @@ def groups(rows: Iterable[Row]) -> dict[str, list[str]]:
 
 def torn(rows: Mapping[str, Row], new: Collection[str]) -> Iterator[Link]:
     """Yields a link for each new image that is in another split than the rest of its group."""
-    for images in groups(rows.values()).values():
+    for images in groups(row for row in rows.values() if not row.removed).values():
         first = {rows[image].split: image for image in sorted(images, reverse=True)}
         for image in sorted(images):
             if image in new:
                 for split, other in sorted(first.items()):
-                    if split != rows[image].split and not rows[other].removed:
+                    if split != rows[image].split:
                         yield Link(image, other, SAME_GROUP, 1.0)

@@ -43,7 +43,7 @@ def candidates(
     turns = np.array([turned(arrived[n].phash) for n in new], np.uint64)
     found = []
     for at in range(0, len(new), _BLOCK):
-        rows = turns[at : at + _BLOCK]
+        rows, best = turns[at : at + _BLOCK], np.zeros((0, 4), np.int64)
         for across in range(at, len(names), _BLOCK):  # new ones come first: each pair once
             columns = every[across : across + _BLOCK]
             distance = np.bitwise_count(rows[:, 0, None] ^ columns)
@@ -52,11 +52,19 @@ def candidates(
             a, b = np.nonzero(distance <= DISTANCE)
             way = np.bitwise_count(rows[a] ^ columns[b, None]).argmin(1)
             part = np.stack([a + at, b + across, distance[a, b], way], 1).astype(np.int64)
-            found.append(part[part[:, 0] < part[:, 1]])
-    pairs = np.concatenate(found)
+            best = _nearest(np.concatenate([best, part[part[:, 0] < part[:, 1]]]))
+        found.append(best)
+    return [(names[a], names[b], int(k)) for a, b, _, k in np.concatenate(found)]
+
+
+def _nearest(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns, of pairs `(one, other, distance, turn)`, the nearest others of each one.
+
+    Taken after each block, so that memory stays bounded where all images look alike.
+    """
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 2], pairs[:, 0]))]
     rank = np.arange(len(pairs)) - np.searchsorted(pairs[:, 0], pairs[:, 0])
-    return [(names[a], names[b], int(k)) for a, b, _, k in pairs[rank < CANDIDATES]]
+    return pairs[rank < CANDIDATES]
 
 
 def detail(grey: Grey) -> Detail | None:

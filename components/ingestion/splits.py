@@ -6,11 +6,12 @@ dataset, in each slice and in each stratum, `test` and `validation` of the image
 for training. Rules, in this order:
 
 1. A unit that has a split keeps it for good.
-2. A slice of three units or more has one in each split; one of fewer has one for training.
+2. A slice of three units or more has one in each split; one of fewer has one for training. Where
+   units are of several slices, one slice may take from the other; validation tells.
 3. The sum of the squared differences from what is wanted, in images, over splits and the three
    levels, is made as small as moving and exchanging units can make it.
 4. Which of several like units goes where is said by `sha256("<seed>:<content sha256>")`: not by
-   name, nor by the order of delivery.
+   name, nor by the order within a delivery.
 
 All arithmetic is on integers, so the result is the same on every machine.
 """
@@ -33,6 +34,7 @@ from segtrail.recipe import Splits
 Ints = npt.NDArray[np.int64]
 _MOST_STEPS = 10_000
 _TYPES_EXCHANGED = 512  # kinds of units whose exchange is tried; more would take long
+_PARTS = 10_000  # a share's decimals: with more, sums of squares would outgrow 64 bits
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def deal(units: Sequence[Unit], rule: Splits) -> list[str]:
 
 
 def shares(rule: Splits) -> tuple[Fraction, ...]:
-    """Returns the wanted part of each of `SPLITS`, exactly as written in the settings."""
-    validation, test = Fraction(str(rule.validation)), Fraction(str(rule.test))
+    """Returns the wanted part of each of `SPLITS`, to four decimals of what the settings say."""
+    validation, test = (Fraction(round(s * _PARTS), _PARTS) for s in (rule.validation, rule.test))
     return 1 - validation - test, validation, test
 
 

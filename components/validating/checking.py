@@ -95,7 +95,8 @@ def check(
     }
     if well_formed:
         made["images"] = tables.images_table(manifest, dataset.classes)
-        made["splits"] = tables.splits_table(manifest, dataset.splits, dataset.classes)
+        known = baseline.slices if baseline else ()
+        made["splits"] = tables.splits_table(manifest, dataset.splits, dataset.classes, known)
     found = run(checks(options, dataset, baseline, well_formed), made, docs)
     outcome = Outcome(found, baseline)
     if docs is not None:

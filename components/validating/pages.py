@@ -129,7 +129,8 @@ def _section(number: int, finding: Finding, thumbnails: Mapping[str, str]) -> st
         return f"{head}<ul>{items}</ul></section>"
     figures = "\n".join(_figure(row.key, row.why, thumbnails) for row in finding.rows[:PICTURES])
     left = finding.count - min(len(finding.rows), PICTURES)
-    more = f"<p>… and {left:,} more; result.json names them.</p>" if left > 0 else ""
+    more = f"<p>… and {left:,} more; result.json names {len(finding.rows):,} of all.</p>"
+    more = more if left > 0 else ""
     return f"{head}\n{figures}{more}</section>"
 
 

@@ -132,7 +132,7 @@ def _images(options: Validation) -> Iterator[Check]:
     yield _one_of("bits", "bits", [8, 16], "8 or 16 bits a channel")
     yield _one_of("channels", "channels", [1, 3, 4], "grey, RGB or RGBA: 1, 3 or 4 channels")
     yield _between(
-        "blank-images", "contrast", options.min_contrast, None,
+        "blank-images", "visible_contrast", options.min_contrast, None,
         f"no image is blank: the contrast is at least {options.min_contrast:g}",
     )  # fmt: skip
     yield _between(

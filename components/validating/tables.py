@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from segtrail.artifacts import SPLITS, TEST, TRAIN, VALIDATION
 from segtrail.errors import DataError
@@ -138,6 +141,7 @@ def images_table(manifest: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame
     Returns:
         The manifest and `missing_values`; `smallest` object, if there is any; `border_share`, 0
         where there are fewer than four objects; `largest_share` of the image;
+        `visible_contrast`, of 16 bits relative to the bits in use;
         `splits_of_group`, `splits_of_content`; `mask_content`, the digest of a mask that holds
         objects; `image_twin`, `mask_twin`: the id of another image with the same content.
     """
@@ -150,12 +154,24 @@ def images_table(manifest: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame
     )
     pixels = (table["height"] * table["width"]).clip(lower=1)
     table["largest_share"] = (table["largest_object"] / pixels).astype(float)
+    table["visible_contrast"] = table["contrast"] * _stretch(table)
     for column, key in (("splits_of_group", "group"), ("splits_of_content", "sha256")):
         table[column] = table.groupby(key, dropna=False)["split"].transform("nunique")
     table["mask_content"] = table["mask_sha256"].where(table["objects"] > 0)
     table["image_twin"] = _twins(table, "sha256")
     table["mask_twin"] = _twins(table, "mask_content")
     return table
+
+
+def _stretch(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Returns by how much grey levels grow when 16 bits become 8: see `segtrail.grey.eight_bit`.
+
+    Cameras of 10 to 14 bits store their values in 16: by full scale they look blank.
+    """
+    deep = (table["bits"] == 16).to_numpy()
+    highest = np.where(deep, (table["maximum"] * 257).round().to_numpy(), 1.0)
+    in_use = np.frexp(highest)[1]
+    return np.where(deep, 257.0 / 2.0 ** np.maximum(in_use - 8, 0), 1.0)
 
 
 def _twins(table: pd.DataFrame, key: str) -> pd.Series[Any]:
@@ -171,14 +187,22 @@ def _twins(table: pd.DataFrame, key: str) -> pd.Series[Any]:
     return twins
 
 
-def splits_table(manifest: pd.DataFrame, splits: Splits, classes: Sequence[str]) -> pd.DataFrame:
+def splits_table(
+    manifest: pd.DataFrame, splits: Splits, classes: Sequence[str], slices: Iterable[str] = ()
+) -> pd.DataFrame:
     """Returns how many images of each slice and class each split has.
+
+    Args:
+        manifest: One row an image.
+        splits: The wanted shares.
+        classes: The dataset's.
+        slices: Those that there should be, beside those that there are.
 
     Returns:
         A row a split and each of: all images (part `all`), a slice (`slice`), a class
         (`class`): `key`, `split`, `part`, `name`, `images`, `share` of that part's images,
         `wanted`, and `off`: by how much the share differs from the wanted one, less what one
-        group more or less would change, because groups are never cut.
+        group more or less would change, because groups are never cut; 0 without images.
     """
     import pandas as pd
 
@@ -188,7 +212,8 @@ def splits_table(manifest: pd.DataFrame, splits: Splits, classes: Sequence[str])
         TEST: splits.test,
     }
     parts: list[tuple[str, str, Any]] = [("all", ALL, manifest)]
-    parts += [("slice", str(name), rows) for name, rows in manifest.groupby("slice")]
+    names = sorted({*slices, *map(str, manifest["slice"].dropna())})
+    parts += [("slice", name, manifest[manifest["slice"] == name]) for name in names]
     parts += [("class", name, manifest[manifest[f"foreground_{name}"] > 0]) for name in classes]
     rows = []
     for part, name, images in parts:
@@ -197,7 +222,7 @@ def splits_table(manifest: pd.DataFrame, splits: Splits, classes: Sequence[str])
         group = int(images["group"].value_counts().max()) if len(images) else 0
         for split in SPLITS:
             share = counts.get(split, 0) / total
-            off = max(abs(share - wanted[split]) - group / total, 0.0)
+            off = max(abs(share - wanted[split]) - group / total, 0.0) if len(images) else 0.0
             rows.append(
                 {
                     "key": split if part == "all" else f"{split}, {name}",

@@ -43,6 +43,7 @@ PARAMS = {
             "masks": "instances",
             "classes": ["nucleus"],
             "slices": {"dark-grey": "fluorescence"},
+            "splits": {},
         }
     },
     "recipes": {

@@ -255,8 +255,17 @@ def test_what_a_statistic_cannot_resolve_is_no_drift():
     rows = [{"image": str(i), "slice": "x", "group": "", "red": 1 / 3} for i in range(60)]
     stored_as_rgb = [row | {"red": 0.33333334} for row in rows]
     found = compare(sample_of(rows, ["red"]), sample_of(stored_as_rgb, ["red"]), OPTIONS)
-    assert all(f.severity != SEVERE for f in found)
-    assert not found[0].findings
+    assert [(f.severity, f.findings) for f in found] == [(NONE, ()), (NONE, ())]
+    assert all(f.says.endswith("each statistic has one value in all of them") for f in found)
+
+
+def test_statistics_that_only_one_side_has_are_no_evidence():
+    rng = np.random.default_rng(22)
+    old = sample(rng.normal(100, 10, (60, 3)), slices=["a"] * 30 + ["b"] * 30)
+    rows = [{"image": str(i), "slice": "ab"[i % 2], "group": "", "red": 0.4} for i in range(60)]
+    found = compare(old, sample_of(rows, ["red"]), OPTIONS)
+    assert {f.severity for f in found} == {INSUFFICIENT}
+    assert all(f.says.endswith("no statistic is known of both") for f in found)
 
 
 def test_a_statistic_that_a_manifest_lacks_is_left_out():
@@ -310,7 +319,7 @@ def test_severity_needs_both_certainty_and_size():
 def test_thresholds_out_of_order_and_unknown_statistics_are_refused(tmp_path):
     params = """
 datasets:
-  d: {adapter: dsb2018, masks: instances, classes: [nucleus], slices: {}}
+  d: {adapter: dsb2018, masks: instances, classes: [nucleus], slices: {}, splits: {}}
 recipes:
   r:
     dataset: d

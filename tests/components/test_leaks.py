@@ -21,7 +21,8 @@ from segtrail.workspace import Workspace
 
 PARAMS = """
 datasets:
-  cells: {adapter: dsb2018, licence: CC0-1.0, masks: instances, classes: [cell], slices: {}}
+  cells:
+    {adapter: dsb2018, licence: CC0-1.0, masks: instances, classes: [cell], slices: {}, splits: {}}
 recipes: {}
 """
 SCRIPT = "<script>alert(1)</script>"

@@ -291,6 +291,22 @@ def test_severities_come_from_the_recipe(good: pd.DataFrame) -> None:
     assert sorted(f.check.name for f in outcome.warnings) == ["baseline-there", "mask-size"]
 
 
+def test_images_of_few_bits_in_16_are_not_blank(good: pd.DataFrame) -> None:
+    """As cameras of 9 or 10 bits deliver them: 0.2 to 0.5 of 255 grey levels at full scale."""
+    deep = [image_statistics(pictures(n)[0].astype(np.uint16) * 2) for n in range(IMAGES)]
+    flat = image_statistics(np.full((64, 80), 300, np.uint16))
+    manifest = good.assign(**{name: [row[name] for row in deep] for name in flat})
+    assert manifest["contrast"].max() < Validation().min_contrast
+    assert "blank-images" not in found(check(manifest, Validation(), DATASET, None))
+    blank = changed(manifest, **{name: {7: value} for name, value in flat.items()})
+    assert found(check(blank, Validation(), DATASET, None))["blank-images"] == ["cell-07"]
+
+
+def test_a_slice_that_is_gone_is_found(good: pd.DataFrame) -> None:
+    names = found(check(good[:25], Validation(), DATASET, infer(good, "cells", DATASET)))
+    assert names == {"slice-coverage": [f"{s}, light" for s in ("train", "validation", "test")]}
+
+
 def test_split_shares_allow_for_one_group(good: pd.DataFrame) -> None:
     """Groups are never cut: ten images in one group may be too many or too few."""
     manifest = good.copy()

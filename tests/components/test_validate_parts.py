@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from components.validating import baseline as baselines
-from components.validating import offline, thumbnails
+from components.validating import offline, pages, thumbnails
+from components.validating.running import Finding, Row
 from components.validating.statistics import as_frame, as_tree, statistics
+from components.validating.suite import checks
 from components.validating.tables import splits_table
 from segtrail.errors import ConfigError
 from segtrail.files import sha256_bytes, write_bytes, write_text
@@ -143,6 +145,16 @@ def test_the_share_of_a_split_is_off_by_what_groups_do_not_explain() -> None:
     assert off["train"] == pytest.approx(0.0)  # 0.6 of 0.7; one group is 0.2
     assert off["validation"] == pytest.approx(0.0)  # 0 of 0.2
     assert off["test"] == pytest.approx(0.1)  # 0.4 of 0.1, less 0.2
+
+
+def test_the_page_says_how_many_images_result_json_names(tmp_path: Path) -> None:
+    (mask_size,) = [c for c in checks(Validation(), DATASET, None) if c.name == "mask-size"]
+    rows = tuple(Row(f"cell-{n}", "") for n in range(1000))
+    finding = Finding(mask_size, False, 2400, 2400, rows)
+    pages.add_findings(tmp_path, [finding], {}, ["NOT VALID"])
+    page = (tmp_path / pages.PAGE).read_text()
+    assert "2,400 of 2,400 images" in page
+    assert f"and {2400 - pages.PICTURES:,} more; result.json names 1,000 of all" in page
 
 
 @pytest.mark.parametrize(

@@ -247,10 +247,18 @@ def test_a_promotion_that_was_not_finished_is_seen(promoted: Workspace) -> None:
 
 def test_nothing_promoted_yet(template: Workspace) -> None:
     links = audit(template, RECIPE)
-    assert broken(links) == {"serving configuration"}
-    assert "names no version of demo" in says(links, "serving configuration")
+    assert {link.state for link in links} == {"not checked"}
+    assert exit_code(links) == 6
+    assert "nothing of demo was promoted yet" in says(links, "serving configuration")
     assert len(links) == 19
     assert broken(audit(template, RECIPE, version=1)) >= {"model store", "ledger"}
+
+
+def test_a_promoted_model_that_no_configuration_names_is_broken(promoted: Workspace) -> None:
+    promoted.models_config.write_text("")
+    links = audit(promoted, RECIPE)
+    assert broken(links) == {"serving configuration"}
+    assert "names no version of demo" in says(links, "serving configuration")
 
 
 def test_a_live_server_is_asked(

@@ -32,6 +32,7 @@ datasets:
     masks: instances
     classes: [nucleus]
     slices: {}
+    splits: {}
 recipes: {}
 """
 

@@ -237,6 +237,15 @@ def test_variants_that_are_not_read_are_named(data, says):
         decode_image(data, "x")
 
 
+@pytest.mark.parametrize("filling", [b"\xff", b"\xff\xfe\0\2"])
+def test_a_jpeg_header_that_does_not_end_is_not_followed(filling):
+    """Fill bytes and empty segments: a gigabyte of them took minutes."""
+    whole = jpeg()
+    assert image_size(whole[:2] + 100 * filling + whole[2:], "x") == image_size(whole, "x")
+    with pytest.raises(DataError, match="its header is damaged"):
+        image_size(whole[:2] + 10_000 * filling + whole[2:], "x")
+
+
 def test_a_float_tiff_is_refused():
     data = cv2.imencode(".tif", np.zeros((4, 4), np.float32))[1].tobytes()
     with pytest.raises(DataError, match="float32"):

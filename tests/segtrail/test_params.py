@@ -65,12 +65,14 @@ def test_an_unknown_key_in_a_list_of_rules(raw, tmp_path):
         ("serving", "target", "host:0", "got 'host:0'; the port should be between 1 and 65535"),
         ("serving", "target", "host:65536", "the port should be between 1 and 65535"),
         ("objects", "min_size", None, "got None; input should be a valid integer"),
+        ("training", "seed", -1, "got -1; input should be greater than or equal to 0"),
+        ("drift", "seed", 2**32, "got 4294967296; input should be less than 4294967296"),
     ],
 )
 def test_a_wrong_value_says_what_was_given_and_what_is_allowed(
     raw, tmp_path, section, key, value, says
 ):
-    raw["recipes"]["demo"][section][key] = value
+    raw["recipes"]["demo"].setdefault(section, {})[key] = value
     assert says in problem(raw, tmp_path)
 
 
@@ -113,6 +115,11 @@ def test_a_section_that_dvc_names_is_written_out(raw, tmp_path, section):
 def test_the_slices_of_a_dataset_are_written_out(raw, tmp_path):
     del raw["datasets"]["synthetic"]["slices"]
     assert "datasets.synthetic.slices: required" in problem(raw, tmp_path)
+
+
+def test_a_slice_is_not_called_like_all_images(raw, tmp_path):
+    raw["datasets"]["synthetic"]["slices"]["dark-colour"] = "all"
+    assert "datasets.synthetic.slices: 'all' stands for every image" in problem(raw, tmp_path)
 
 
 def test_every_section_that_dvc_yaml_names_is_required():

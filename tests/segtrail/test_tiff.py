@@ -220,3 +220,29 @@ def test_a_deflated_bomb_is_not_inflated():
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_a_strip_of_any_size_is_read():
+    """Also one of two prime sides, which OpenCV takes in few other shapes."""
+    grey = np.zeros((4099, 4111), np.uint8)
+    grey[7, 4000], grey[-1, -1] = 3, 200
+    packed = cv2.imencode(".tif", grey, [cv2.IMWRITE_TIFF_COMPRESSION, 5, 278, len(grey)])[1]
+    np.testing.assert_array_equal(decode_image(packed.tobytes(), "x"), grey)
+
+
+def test_a_field_as_large_as_the_file_takes_no_memory():
+    tags, strips = page(GREY)
+    data = tiff((tags | {258: (3, [8] * 2_000_000)}, strips))
+    tracemalloc.start()
+    np.testing.assert_array_equal(decode_image(data, "x"), GREY)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_page_with_a_crowd_of_fields_is_not_read_through():
+    entry = struct.pack("<HHQQ", 1, 3, 1, 0)
+    data = struct.pack("<2sHHHQQ", b"II", 43, 8, 0, 16, 4097) + 4097 * entry + bytes(8)
+    for call in (page_count, decode_image):
+        with pytest.raises(DataError, match="header is damaged"):
+            call(data, "x")

@@ -13,6 +13,7 @@ import data_versions
 import miniature
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +125,16 @@ def test_the_dataset_may_be_left_out_where_it_is_clear(data):
         compare(data.workspace, "HEAD~3", "HEAD")
     with pytest.raises(ConfigError, match="no dataset 'cell'"):
         compare(data.workspace, "1", "2", "cell")
+
+
+def test_slices_are_called_what_people_call_them(data):
+    path = data.workspace.params
+    params = yaml.safe_load(path.read_text())
+    params["datasets"]["cells"]["slices"] = {"dark": "fluorescence", "bright": "fluorescence"}
+    path.write_text(yaml.safe_dump(params))
+    found = compare(data.workspace, "1", "3", "cells")
+    assert {shift.slice for shift in found.shifts} == {"all", "fluorescence"}
+    assert found.moved == []
 
 
 def test_files_as_they_lie_there(data):

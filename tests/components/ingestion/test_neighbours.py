@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from components.ingestion import near_duplicates
 from components.ingestion.crops import Seam
 from components.ingestion.fingerprints import fingerprint, turn
 from components.ingestion.layout import consistent, trusted
@@ -128,6 +132,23 @@ def test_a_scale_bar_in_every_image_is_no_overlap():
     for image in images.values():
         image[130:150, 90:150] = bar
     assert links(images) == []
+
+
+def test_candidates_take_memory_for_their_number_not_for_that_of_pairs(monkeypatch):
+    """Where all images look alike: fundus photographs, cells one by one."""
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 128)
+    alike = fingerprint(field(1))
+    peaks = []
+    for count in (500, 2000):
+        prints = {
+            f"{n:04d}": replace(alike, phash=alike.phash ^ (1 << n % 60)) for n in range(count)
+        }
+        tracemalloc.start()
+        found = near_duplicates.candidates({}, prints)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(found) > (near_duplicates.CANDIDATES - 1) * count
+    assert peaks[1] < 5 * peaks[0]  # 4 times the images, 16 times the pairs
 
 
 def test_known_images_are_compared_with_new_ones_but_not_with_each_other():

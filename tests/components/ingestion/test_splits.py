@@ -160,5 +160,13 @@ def test_the_seed_deals_otherwise():
     assert deal(mine, Splits(seed=1)) != deal(mine, Splits(seed=2))
 
 
+def test_shares_of_many_decimals_do_not_outgrow_the_integers():
+    share = 0.3333333333333333
+    mine = [unit(n, {STRATA[0]: 1}) for n in range(3000)]
+    counts = Counter(deal(mine, Splits(validation=share, test=share)))
+    assert abs(counts["test"] - 3000 * share) <= 1
+    assert abs(counts["validation"] - 3000 * share) <= 1
+
+
 def test_nothing_to_deal():
     assert deal([], Splits()) == []
