@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import ByOption
+from cli.options import ByOption, parse_ids
 
 if TYPE_CHECKING:
     from components.erase import Erased
@@ -49,7 +48,7 @@ def erase(
     from segtrail.workspace import Workspace
 
     done = run(
-        Workspace.find(), dataset, _ids(ids), reason=reason, by=by, dry_run=dry_run
+        Workspace.find(), dataset, parse_ids(ids), reason=reason, by=by, dry_run=dry_run
     )  # fmt: skip
     if done.before:
         print(f"erased before: {', '.join(done.before)}")
@@ -88,18 +87,3 @@ def _print(done: Erased) -> None:
     print("not erased:")
     for line in done.remains:
         print(f"  - {line}")
-
-
-def _ids(said: str) -> list[str]:
-    from segtrail.errors import ConfigError
-
-    if not said.startswith("@"):
-        return [word for part in said.split(",") if (word := part.strip())]
-    path = Path(said[1:])
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(
-            f"--ids {said}: not readable: {e}", "one id in each line, UTF-8"
-        ) from None
-    return [word for line in lines if (word := line.strip())]

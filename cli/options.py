@@ -32,7 +32,7 @@ def parse_ids(given: str | None) -> tuple[str, ...]:
         return ()
     if given.startswith("@"):
         try:
-            words = Path(given[1:]).read_text(encoding="utf-8").splitlines()
+            words = Path(given[1:]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as e:
             raise typer.BadParameter(f"{given[1:]}: cannot be read: {e}") from None
     else:

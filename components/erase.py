@@ -6,19 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from components.ingestion import erasure, erasure_plan
-from components.ingestion.delivery import ERASURE, Delivery, land
-from components.ingestion.history import data_versions
+from components.ingestion.delivery import ERASURE, Delivery, land, one_line
+from components.ingestion.history import History, data_versions
 from components.ingestion.object_stores import open_stores
 from components.ingestion.remains import remains
 from components.ingestion.session import writing
 from segtrail import deliveries, git, split_ledger, tombstones
-from segtrail.errors import ConfigError, DataError
+from segtrail.errors import DataError
 from segtrail.params import load_dataset, near
 from segtrail.split_ledger import LEDGER, Ledger
 from segtrail.tombstones import TOMBSTONES
 from segtrail.workspace import Workspace
-
-_MAX_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -84,9 +82,10 @@ def erase(
         WorkspaceError: See `components.ingestion.session.writing`; or a remote is out of reach.
     """
     load_dataset(workspace, dataset)
-    reason = _checked(reason)
+    reason = one_line("reason", reason, "consent withdrawn")
+    if by is not None:
+        by = one_line("by", by, "Data protection office")
     with writing(workspace) as landing:
-        erasure.finish_interrupted(workspace)
         folder = workspace.dataset(dataset)
         ledger = split_ledger.read(folder / LEDGER)
         graves = tombstones.read(folder / TOMBSTONES)
@@ -100,6 +99,7 @@ def erase(
             )
             wanted = tuple(i for i in dict.fromkeys(images) if i in {row.image for row in rows})
             before = tuple(i for i in dict.fromkeys(images) if i not in wanted)
+            _check_named(dataset, before, graves, history)
             if not wanted:
                 return Erased(dataset, before=before)
             _check_unshared(dataset, wanted, ledger)
@@ -115,13 +115,11 @@ def erase(
         pending = erasure.Pending(workspace)
         pending.begin(dataset)
         landing.start()
-        files = _other_files(workspace, dataset)
-        files[TOMBSTONES] = tombstones.to_csv(every).encode()
         delivery = land(
             landing,
             Delivery(dataset, ERASURE, "", removed=wanted),
             _marked(ledger, wanted, number),
-            files,
+            {TOMBSTONES: tombstones.to_csv(every).encode()},
             by=by,
             licence="",
         )
@@ -150,16 +148,6 @@ def purge(workspace: Workspace, dataset: str) -> Erased:
     )  # fmt: skip
 
 
-def _checked(reason: str) -> str:
-    reason = reason.strip()
-    if not reason or not reason.isprintable() or len(reason) > _MAX_REASON:
-        raise ConfigError(
-            f"reason: expected one line of 1 to {_MAX_REASON} characters; found {reason!a}",
-            '--reason "consent withdrawn"',
-        )
-    return reason
-
-
 def _check_known(dataset: str, images: Sequence[str], ledger: Ledger) -> None:
     """Raises:
     DataError: No image is named, or one that the dataset never had.
@@ -172,6 +160,20 @@ def _check_known(dataset: str, images: Sequence[str], ledger: Ledger) -> None:
                 f"{dataset} has, and had, no image {image!r}.{near(image, ledger)}",
                 f"data/{dataset}/{LEDGER} lists them",
             )
+
+
+def _check_named(
+    dataset: str, passed_over: Sequence[str], graves: Sequence[tombstones.Row], history: History
+) -> None:
+    """Raises:
+    DataError: An image is in no version that can be read, and was not erased either.
+    """
+    if unknown := sorted(set(passed_over) - {row.image for row in graves}):
+        raise DataError(
+            f"{dataset}: {', '.join(unknown)}: the listings of the data versions that had it are "
+            f"in no store ({len(history.lost)} are lost), so its files cannot be named",
+            "dvc fetch --all-commits data.dvc, or bring the cache back that has them; then erase",
+        )
 
 
 def _check_unshared(dataset: str, wanted: Collection[str], ledger: Ledger) -> None:
@@ -193,14 +195,4 @@ def _marked(ledger: Ledger, images: Sequence[str], number: int) -> Ledger:
     return {
         image: replace(row, removed=row.removed or str(number)) if image in images else row
         for image, row in ledger.items()
-    }
-
-
-def _other_files(workspace: Workspace, dataset: str) -> dict[str, bytes]:
-    """Returns the dataset's files besides images and masks: they stay as they are."""
-    folder = workspace.dataset(dataset)
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.name not in (LEDGER, deliveries.DELIVERIES)
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +14,13 @@ from components.ingestion import intake, quarantine
 from components.ingestion.adapter import Adapter, Item, adapter_for
 from components.ingestion.archive import Source, open_source
 from components.ingestion.dealing import Arrival, deal
-from components.ingestion.delivery import Delivery, land, mark_removed
+from components.ingestion.delivery import Delivery, land, mark_removed, one_line
 from components.ingestion.landing import Landing
 from components.ingestion.problems import Problems
 from components.ingestion.session import writing
 from components.ingestion.synthetic import generate
 from segtrail import deliveries, git, split_ledger, telemetry, tombstones
-from segtrail.errors import ConfigError
+from segtrail.errors import ConfigError, DataError
 from segtrail.images import decode_image
 from segtrail.params import load_dataset
 from segtrail.progress import say
@@ -74,7 +74,8 @@ def ingest(
             good images land and the bad ones go to `quarantine/<dataset>/`, with the report.
 
     Raises:
-        ConfigError: No such dataset or adapter, or no licence known.
+        ConfigError: No such dataset or adapter, no licence known, or `by` or `licence` is not
+            one line.
         WorkspaceError: See `components.ingestion.session.writing`.
         DataError: The source is not what it should be; all problems together.
     """
@@ -86,8 +87,13 @@ def ingest(
             f"{dataset}: under which licence? Neither params.yaml nor the adapter says it",
             f"--licence CC-BY-4.0; or datasets.{dataset}.licence in params.yaml",
         )
-    by = by or (git.FALLBACK_NAME if source == SYNTHETIC else git.identity(workspace.root))
-    order = _Order(dataset, settings, by, licence, replace, tuple(remove), on_bad)
+    licence = one_line("licence", licence, "CC-BY-4.0")
+    if by is not None:
+        by = one_line("by", by, "Core facility")
+    else:
+        by = git.FALLBACK_NAME if source == SYNTHETIC else git.identity(workspace.root)
+    removed = tuple(dict.fromkeys(remove))
+    order = _Order(dataset, settings, by, licence, replace, removed, on_bad)
     with writing(workspace) as landing:
         if source is None:
             return _remove_only(order, landing)
@@ -98,35 +104,30 @@ def ingest(
 
 def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) -> Delivery:
     folder = landing.workspace.dataset(order.dataset)
-    ledger = split_ledger.read(folder / split_ledger.LEDGER)
-    before = deliveries.read(folder / deliveries.DELIVERIES)
-    sha256, number = source.sha256(), len(before) + 1
-    there = len(split_ledger.present(ledger.values()))
-    delivery = Delivery(order.dataset, source.name, sha256, removed=order.remove, images=there)
-    again = before and before[-1].source_sha256 == sha256
-    if again and not order.remove and not order.replace:
-        say(f"{source.name}: the last delivery of {order.dataset} already; nothing changes")
-        return delivery
+    ledger = _remaining(order, landing)
+    sha256 = source.sha256()
+    old = {row.image for row in split_ledger.present(ledger.values())}
+    delivery = Delivery(order.dataset, source.name, sha256, removed=order.remove, images=len(old))
     landing.start()
     problems = Problems(source.name)
     items = [i for i in adapter.find(source, problems) if i.id not in order.remove]
-    _refuse_same_but_for_case(items, ledger, problems)
+    _refuse_clashing_ids(items, ledger, problems)
     if not items:
         problems.raise_if_any()
     graves = tombstones.read(folder / tombstones.TOMBSTONES)
+    erased = {row.sha256 for row in graves if row.sha256}
     taken = intake.read_all(
         source, items, adapter, ledger, problems, landing.stage,
-        erased={row.sha256 for row in graves if row.sha256}, bring_back=order.replace,
+        erased=erased, bring_back=order.replace,
     )  # fmt: skip
     if not order.replace:
         _refuse_replacing(taken, ledger, problems)
-    out = _settle_problems(landing, order, source, sha256, items, problems)
+    out = _settle_problems(landing, order, source, sha256, items, erased, problems)
     arrived = [a for a in taken.arrivals if a.row.image not in out]
     for image in out:
         landing.drop(f"images/{image}.png")
         landing.drop(f"masks/{image}.png")
     new = {a.row.image for a in arrived}
-    old = {row.image for row in split_ledger.present(ledger.values())}
     delivery = replace(
         delivery,
         added=tuple(sorted(new - old)),
@@ -138,20 +139,28 @@ def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) 
         rest = "no other image is new" if out else "all its images are there already"
         say(f"{source.name}: {rest}; nothing changes in {order.dataset}")
         return delivery
-    ledger = mark_removed(order.dataset, ledger, order.remove, number)
     return _deal_and_land(order, landing, delivery, ledger, taken_in=arrived, adapter=adapter)
 
 
 def _remove_only(order: _Order, landing: Landing) -> Delivery:
-    folder = landing.workspace.dataset(order.dataset)
-    number = len(deliveries.read(folder / deliveries.DELIVERIES)) + 1
-    ledger = split_ledger.read(folder / split_ledger.LEDGER)
-    ledger = mark_removed(order.dataset, ledger, order.remove, number)
+    ledger = _remaining(order, landing)
     landing.start()
     delivery = Delivery(order.dataset, "", "", removed=order.remove)
     return _deal_and_land(
         order, landing, delivery, ledger, taken_in=[], adapter=adapter_for(order.settings)
     )
+
+
+def _remaining(order: _Order, landing: Landing) -> Ledger:
+    """Returns the ledger with the images marked that the delivery takes away."""
+    ledger = split_ledger.read(landing.workspace.dataset(order.dataset) / split_ledger.LEDGER)
+    return mark_removed(order.dataset, ledger, order.remove, _number(order, landing))
+
+
+def _number(order: _Order, landing: Landing) -> int:
+    """Returns the number that the delivery will have."""
+    folder = landing.workspace.dataset(order.dataset)
+    return len(deliveries.read(folder / deliveries.DELIVERIES)) + 1
 
 
 def _deal_and_land(
@@ -164,15 +173,19 @@ def _deal_and_land(
     adapter: Adapter,
 ) -> Delivery:
     folder = landing.workspace.dataset(order.dataset)
-    number = len(deliveries.read(folder / deliveries.DELIVERIES)) + 1
     problems = Problems(delivery.source or order.dataset)
+    if not taken_in and not split_ledger.present(ledger.values()):
+        raise DataError(
+            f"{order.dataset}: to remove all {len(order.remove)} images would leave none",
+            "keep one, or give the dataset up: take it out of params.yaml",
+        )
 
     def pixels(image: str) -> npt.NDArray[Any]:
         name = f"images/{image}.png"
         return decode_image(landing.read(order.dataset, name), name)
 
     dealt = deal(
-        folder, ledger, intake.numbered(taken_in, number), order.settings.splits,
+        folder, ledger, intake.numbered(taken_in, _number(order, landing)), order.settings.splits,
         groups_known=adapter.groups_known, pixels=pixels, problems=problems,
     )  # fmt: skip
     problems.raise_if_any()
@@ -184,19 +197,25 @@ def _deal_and_land(
     return land(landing, delivery, dealt.ledger, dealt.files, by=order.by, licence=order.licence)
 
 
-def _refuse_same_but_for_case(items: Sequence[Item], ledger: Ledger, problems: Problems) -> None:
-    """Notes new ids that some file systems cannot tell from one that is there."""
+def _refuse_clashing_ids(items: Sequence[Item], ledger: Ledger, problems: Problems) -> None:
+    """Notes ids that are there twice, or that some file systems cannot tell apart."""
     there = {image.casefold(): image for image in ledger}
-    for item in items:
-        other = there.get(item.id.casefold(), item.id)
-        if other != item.id:
-            problems.add(
-                item.image,
-                f"its id {item.id} differs from {other}, which is in the dataset, in upper and "
-                "lower case only, and some file systems cannot tell them apart",
-                "rename it",
-                item.id,
+    files: dict[str, str] = {}
+    for item in sorted(items, key=lambda item: item.id):
+        first = files.get(item.id)
+        other = there.setdefault(item.id.casefold(), item.id)
+        if first is not None:
+            what = f"its id {item.id} is that of {first} too"
+        elif other != item.id:
+            where = ", which is in the dataset," if other in ledger else ""
+            what = (
+                f"its id {item.id} differs from {other}{where} in upper and lower case only, and "
+                "some file systems cannot tell them apart"
             )
+        else:
+            files[item.id] = item.image
+            continue
+        problems.add(item.image, what, "rename one", item.id)
 
 
 def _refuse_replacing(taken: intake.Intake, ledger: Ledger, problems: Problems) -> None:
@@ -227,6 +246,7 @@ def _settle_problems(
     source: Source,
     sha256: str,
     items: Sequence[Item],
+    erased: Collection[str],
     problems: Problems,
 ) -> set[str]:
     """Returns the images that stay out.
@@ -240,7 +260,7 @@ def _settle_problems(
         return set()
     if order.on_bad == "reject":
         problems.raise_if_any()
-    out = set(quarantine.keep(kept, source, sha256, items, problems))
+    out = set(quarantine.keep(kept, source, sha256, items, erased, problems))
     say(
         f"{len(out)} image{'' if len(out) == 1 else 's'} quarantined, with the reasons: "
         f"{kept.relative_to(landing.workspace.root)}/{quarantine.PAGE}"

@@ -15,6 +15,7 @@ PNG, JPEG, BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 _PNG_GREY, _PNG_PALETTE = 0, 3
 _STRETCH = {1: 255, 2: 85, 4: 17}  # of grey values of so many bits, to 0..255
 _JPEG_KINDS = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive; Huffman coded
+_MOST_MARKERS = 10_000  # before the start of frame, fill bytes too; ordinary files have dozens
 _BMP_STORED = (0, 3)  # plain, and with bit masks; the others are run lengths
 
 
@@ -98,7 +99,7 @@ def jpeg_frame(data: bytes) -> JpegFrame:
         IndexError, KeyError, struct.error: There is none, or it is cut short.
     """
     at = 2
-    while True:
+    for _ in range(_MOST_MARKERS):
         if data[at] != 0xFF:
             raise KeyError("marker")
         marker = data[at + 1]
@@ -113,6 +114,7 @@ def jpeg_frame(data: bytes) -> JpegFrame:
             continue
         (length,) = struct.unpack(">H", data[at + 2 : at + 4])
         at += 2 + length
+    raise KeyError("start of frame")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ stored, deflate, LZW and PackBits; 1, 2, 4, 8 and 16 bits a sample.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -114,10 +115,9 @@ def _page(order: str, tags: Fields, name: str) -> _Page:
             if fallback is None:
                 raise DataError(f"{name}: damaged: a TIFF page without its field {tag}")
             return fallback
-        if len(set(tags[tag].tolist()[:16])) > 1:
-            raise DataError(
-                f"{name}: its channels differ: field {tag} is {tags[tag].tolist()[:16]}"
-            )
+        values = tags[tag][:16].tolist()  # it may have as many as the file has bytes
+        if len(set(values)) > 1:
+            raise DataError(f"{name}: its channels differ: field {tag} is {values}")
         return int(tags[tag][0])
 
     bits, samples = one(_BITS), one(_SAMPLES)
@@ -269,8 +269,8 @@ def _unpack(packed: bytes, compression: int, size: int, full: int) -> bytes | No
 
 def _shape(pixels: int) -> tuple[int, int] | None:
     """Returns height and width of an image of so many pixels that OpenCV decodes."""
-    for height in range(-(-pixels // _WIDEST), 4096):
-        if pixels % height == 0:
+    for height in range(1, math.isqrt(pixels) + 1):
+        if pixels % height == 0 and pixels // height <= _WIDEST:
             return height, pixels // height
     return None
 

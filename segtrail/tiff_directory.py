@@ -14,6 +14,7 @@ from segtrail.errors import DataError
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 65_535
 WIDTH, HEIGHT = 256, 257
+_MAX_ENTRIES = 4096  # of a page; BigTIFF's could fill the file, and be read again for each page
 _LAST_TAG = 339
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 
@@ -77,6 +78,8 @@ class TiffFile:
         if page > len(self.data):
             raise struct.error("a directory beyond the end")
         (count,) = struct.unpack_from(self.order + self.entries, self.data, page)
+        if count > _MAX_ENTRIES:
+            raise struct.error("more fields than there are kinds of them")
         start = page + struct.calcsize(self.entries)
         link = start + count * self._entry_size  # to the next page
         if link + struct.calcsize(self.at) > len(self.data):

@@ -110,6 +110,7 @@ class ResumingDownloader:
     def _attempt(self, url: str) -> None:
         """Asks for what is missing, once."""
         import requests
+        from urllib3.exceptions import LocationParseError
 
         headers = {
             "Accept-Encoding": "identity",  # else the bytes are not those of the file
@@ -123,6 +124,7 @@ class ResumingDownloader:
             requests.exceptions.InvalidURL,
             requests.exceptions.InvalidSchema,
             requests.exceptions.TooManyRedirects,
+            LocationParseError,
         ) as e:
             raise DataError(f"{shown(url)}: {e}") from None
         except requests.exceptions.SSLError as e:
@@ -182,12 +184,13 @@ def check_url(url: str) -> None:
     ConfigError: Not an HTTP address with a host.
     """
     try:
+        url.encode()
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         good = False
     if not good:
-        raise ConfigError(f"--url: expected https://host/path; got {url!r}")
+        raise ConfigError(f"--url: expected https://host/path; got {url!a}")
 
 
 def shown(url: str) -> str:

@@ -12,7 +12,6 @@ import importlib
 import pkgutil
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import ClassVar, TypeVar
@@ -202,18 +201,3 @@ def check_id(image: str, where: str, problems: Problems) -> bool:
         image,
     )
     return False
-
-
-def refuse_same_but_for_case(items: Iterable[Item], problems: Problems) -> None:
-    """Notes ids that some file systems cannot tell apart."""
-    seen: dict[str, str] = {}
-    for item in sorted(items, key=lambda item: item.id):
-        other = seen.setdefault(item.id.casefold(), item.id)
-        if other != item.id:
-            problems.add(
-                item.image,
-                f"its id {item.id} differs from {other} in upper and lower case only, and some "
-                "file systems cannot tell them apart",
-                "rename one",
-                item.id,
-            )

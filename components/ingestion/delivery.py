@@ -9,13 +9,13 @@ from functools import partial
 from components.ingestion import versioning
 from components.ingestion.landing import Landing
 from segtrail import deliveries, split_ledger
-from segtrail.errors import DataError
+from segtrail.errors import ConfigError, DataError
 from segtrail.params import near
 from segtrail.split_ledger import Ledger
-from segtrail.tombstones import TOMBSTONES
 
 ERASURE = "erasure"  # the source of a delivery that erases
 _TOLD = 20  # ids in a commit message
+_LONGEST_LINE = 200
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def land(
 ) -> Delivery:
     """Completes what is staged with all that stays, lands and records it.
 
+    Of files that are neither image nor mask, tombstones for one, all stay that are not replaced.
+
     Args:
         landing: With the new images and masks staged.
         delivery: What it does.
@@ -79,8 +81,6 @@ def land(
         ):
             if not landing.has(name):
                 landing.keep(delivery.dataset, name, digest)
-    if TOMBSTONES not in files and (folder / TOMBSTONES).exists():
-        landing.keep(delivery.dataset, TOMBSTONES)
     entry = deliveries.Row(
         len(before) + 1, delivery.source, delivery.source_sha256, by, licence,
         len(delivery.added), len(delivery.replaced), len(delivery.removed),
@@ -89,16 +89,35 @@ def land(
     landing.stage(deliveries.DELIVERIES, deliveries.to_csv([*before, entry]).encode())
     for name, data in files.items():
         landing.stage(name, data)
+    for path in sorted(folder.iterdir()) if folder.exists() else ():
+        if path.is_file() and not landing.has(path.name):
+            landing.keep(delivery.dataset, path.name)
     record = partial(versioning.record, landing.workspace)
     commit = landing.commit(delivery.dataset, message(delivery, entry), record)
     return replace(delivery, images=len(present), commit=commit)
+
+
+def one_line(option: str, said: str, example: str) -> str:
+    """Returns what somebody said, which tables and commit messages keep for good, stripped.
+
+    Raises:
+        ConfigError: Not one line of 1 to 200 characters that can be shown.
+    """
+    line = said.strip()
+    if not line or not line.isprintable() or len(line) > _LONGEST_LINE:
+        raise ConfigError(
+            f"{option}: expected one line of 1 to {_LONGEST_LINE} characters; "
+            f"found {line[: 2 * _LONGEST_LINE]!a}",
+            f'--{option} "{example}"',
+        )
+    return line
 
 
 def mark_removed(dataset: str, ledger: Ledger, images: Sequence[str], number: int) -> Ledger:
     """Returns the ledger with images marked as removed by delivery `number`.
 
     Raises:
-        DataError: One of them is not there, or none would be left.
+        DataError: One of them is not there.
     """
     there = {row.image for row in split_ledger.present(ledger.values())}
     for image in images:
@@ -107,11 +126,6 @@ def mark_removed(dataset: str, ledger: Ledger, images: Sequence[str], number: in
                 f"{dataset} has no image {image!r} to remove.{near(image, there)}",
                 f"data/{dataset}/{split_ledger.LEDGER} lists what is there",
             )
-    if there and there == set(images):
-        raise DataError(
-            f"{dataset}: to remove all {len(there)} images would leave none",
-            "keep one, or give the dataset up: take it out of params.yaml",
-        )
     gone = set(images)
     return {
         image: replace(row, removed=str(number)) if image in gone else row

@@ -31,7 +31,8 @@ KEPT = {
 }
 # A file of a kept pattern that holds whole images: looked into, and deleted if one is erased.
 LOOKED_INTO = ("assets.extra/tf_serving_warmup_requests",)
-REMADE = ("examples", "validation", "transform", "evaluation")  # folders to empty in the tree
+# Folders to empty in the tree; a report of drift has thumbnails, and DVC does not know of it.
+REMADE = ("examples", "validation", "transform", "evaluation", "drift")
 _PNG = re.compile(rb"\x89PNG\r\n\x1a\n.*?IEND\xaeB`\x82", re.DOTALL)
 
 

@@ -47,8 +47,10 @@ def purge(workspace: Workspace, dataset: str) -> tuple[Plan, dict[str, int]]:
             deleted = {store.name: _delete(store, md5s, doomed) for store in stores.all}
             if doomed.stages:
                 _forget(workspace, doomed.stages)
+        images = {row.image for row in rows}
+        delivered = _delivered(workspace, dataset, rows)
         for copy in copies:
-            working_copies.clear(copy, dataset, doomed.erased, _delivered(workspace, dataset, rows))
+            working_copies.clear(copy, dataset, images, doomed.erased, delivered)
     if doomed.stages:
         count = len(doomed.stages)
         stages = f"{count} stage{'' if count == 1 else 's'}"

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from components.ingestion.archive import Source
 from components.ingestion.problems import Problems
+from components.ingestion.reading import read_text
 from segtrail.errors import DataError
 
 TABLE = "images.csv"
@@ -64,9 +65,7 @@ def read_table(source: Source, names: Sequence[str], problems: Problems) -> Imag
         problems.add(names[1], f"a second {TABLE}, beside {name}", "keep one")
     table = ImageTable(name)
     try:
-        reader = csv.DictReader(
-            io.StringIO(source.read(name).decode("utf-8-sig"), newline=""), strict=True
-        )
+        reader = csv.DictReader(io.StringIO(read_text(source, name), newline=""), strict=True)
         found = tuple(column.strip() for column in reader.fieldnames or ())
         if "image" not in found or set(found) - set(_COLUMNS) or len(set(found)) < len(found):
             problems.add(
@@ -79,7 +78,7 @@ def read_table(source: Source, names: Sequence[str], problems: Problems) -> Imag
         reader.fieldnames = found
         for row in reader:
             _take(table, row, reader.line_num, problems)
-    except (DataError, UnicodeDecodeError, csv.Error) as e:
+    except (DataError, csv.Error) as e:
         what = e.message if isinstance(e, DataError) else str(e)
         problems.add(name, f"cannot be read as CSV: {what.removeprefix(f'{name}: ')}")
         return ImageTable()

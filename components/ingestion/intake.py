@@ -47,6 +47,13 @@ class Checked:
     note: str
 
 
+@dataclass(frozen=True)
+class Erased:
+    """An image that was erased: it must not land, nor be kept, whatever its mask is like."""
+
+    image: str
+
+
 @dataclass
 class Intake:
     """What was found in a delivery.
@@ -99,14 +106,14 @@ def read_all(
             intake.held_back.append(item.id)
         else:
             wanted.append(item)
-    results = _in_order(lambda item: _check(source, item, adapter, problems), wanted)
+    results = _in_order(lambda item: _check(source, item, adapter, erased, problems), wanted)
     for checked in track(results, f"checking the images of {source.name}", total=len(wanted)):
+        if isinstance(checked, Erased):
+            intake.erased.append(checked.image)
+            continue
         if checked is None:
             continue
         row = checked.arrival.row
-        if row.sha256 in erased:
-            intake.erased.append(row.image)
-            continue
         old = ledger.get(row.image)
         if old and not old.removed and _same(old, row):
             continue
@@ -124,10 +131,15 @@ def _same(old: Row, new: Row) -> bool:
     return (old.sha256, old.mask_sha256) == (new.sha256, new.mask_sha256)
 
 
-def _check(source: Source, item: Item, adapter: Adapter, problems: Problems) -> Checked | None:
+def _check(
+    source: Source, item: Item, adapter: Adapter, erased: Collection[str], problems: Problems
+) -> Checked | Erased | None:
     """Returns an item as it would land, or None after noting what is wrong with it."""
     try:
         delivered = adapter.read_image(source, item)
+        digest = sha256_bytes(delivered.png)
+        if digest in erased:
+            return Erased(item.id)
         mask = adapter.read_mask(source, item, delivered.pixels.shape[:2], problems)
         if mask is None:
             return None
@@ -142,7 +154,7 @@ def _check(source: Source, item: Item, adapter: Adapter, problems: Problems) -> 
     statistics = image_statistics(delivered.pixels)
     row = Row(
         image=item.id,
-        sha256=sha256_bytes(delivered.png),
+        sha256=digest,
         mask_sha256=sha256_bytes(mask_png),
         delivered_sha256=delivered.sha256,
         slice=item.slice or modality(delivered.pixels, statistics),

@@ -35,10 +35,12 @@ class Store:
     Attributes:
         name: What to call it in messages.
         odbs: DVC's databases of it: the present layout and the one before DVC 3.
+        empty: Whether nothing at all was in it when it was opened.
     """
 
     name: str
     odbs: tuple[HashFileDB, ...]
+    empty: bool = False
 
     @property
     def in_cloud(self) -> bool:
@@ -101,8 +103,10 @@ class Store:
 
     def reach(self) -> None:
         """Raises what the file system raises when it is out of reach; an empty store is fine."""
-        with contextlib.suppress(FileNotFoundError):
-            list(self.odbs[0].fs.ls(self.odbs[0].path, detail=False))
+        self.empty = True
+        for odb in self.odbs:
+            with contextlib.suppress(FileNotFoundError):
+                self.empty = not odb.fs.ls(odb.path, detail=False) and self.empty
 
     def _forget_index(self) -> None:
         """Drops DVC's notes about which folders are complete here: they are no longer."""
@@ -132,6 +136,7 @@ class Stores:
 
     @property
     def all(self) -> list[Store]:
+        """The cache and the remotes."""
         return [self.cache, *self.remotes]
 
     def read(self, md5: str) -> bytes | None:

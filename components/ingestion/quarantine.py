@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from components.ingestion.adapter import Item
 from components.ingestion.archive import Source
 from components.ingestion.problems import Problem, Problems
 from segtrail.errors import DataError
-from segtrail.files import atomic_folder, write_bytes, write_json
+from segtrail.files import atomic_folder, read_json, sha256_bytes, write_bytes, write_json
 from segtrail.workspace import Workspace
 
 REPORT, PAGE = "report.json", "report.md"
@@ -38,7 +38,12 @@ def bad_images(problems: Problems) -> dict[str, list[Problem]]:
 
 
 def keep(
-    folder: Path, source: Source, sha256: str, items: Sequence[Item], problems: Problems
+    folder: Path,
+    source: Source,
+    sha256: str,
+    items: Sequence[Item],
+    erased: Collection[str],
+    problems: Problems,
 ) -> list[str]:
     """Writes the files of the bad images and the report, whole or not at all.
 
@@ -47,6 +52,7 @@ def keep(
         source: The delivery.
         sha256: Its digest.
         items: All that were found; an image may be bad without having become an item.
+        erased: SHA-256 of files that are not kept, since they were erased.
         problems: What is wrong.
 
     Returns:
@@ -57,7 +63,7 @@ def keep(
     with atomic_folder(folder) as out:
         report: list[dict[str, Any]] = []
         for image, found in bad.items():
-            kept, lost = _copy(source, by_id.get(image), found, out)
+            kept, lost = _copy(source, by_id.get(image), found, erased, out)
             report.append(
                 {
                     "image": image,
@@ -74,7 +80,11 @@ def keep(
 
 
 def _copy(
-    source: Source, item: Item | None, found: Sequence[Problem], out: Path
+    source: Source,
+    item: Item | None,
+    found: Sequence[Problem],
+    erased: Collection[str],
+    out: Path,
 ) -> tuple[list[str], list[str]]:
     known = set(source.names)
     names = dict.fromkeys([item.image, *item.masks] if item else [])
@@ -84,9 +94,12 @@ def _copy(
         if name not in known:
             continue
         try:
+            content = source.read(name)
+            if sha256_bytes(content) in erased:
+                continue
             target = out / "files" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read(name))
+            target.write_bytes(content)
             kept.append(name)
         except (DataError, OSError):
             lost.append(name)
@@ -108,6 +121,20 @@ def _page(source: Source, sha256: str, report: Sequence[dict[str, Any]]) -> str:
         ]
         lines += [f"- `{name}` could not be read" for name in entry["unreadable"]]
     return "\n".join(lines) + "\n"
+
+
+def files_of(workspace: Workspace, dataset: str, images: Collection[str]) -> list[Path]:
+    """Returns the files that are kept for some images, from whatever delivery."""
+    root = workspace.root / "quarantine" / dataset
+    found: set[Path] = set()
+    for report in root.glob(f"*/{REPORT}"):
+        files = report.parent / "files"
+        try:
+            entries = [e for e in read_json(report)["images"] if e["image"] in images]
+            found |= {files / name for entry in entries for name in entry["files"]}
+        except (ValueError, TypeError, KeyError):
+            continue  # somebody changed the report
+    return sorted(p for p in found if p.is_file() and p.resolve().is_relative_to(root.resolve()))
 
 
 def forget(folder: Path) -> None:

@@ -15,6 +15,7 @@ from segtrail.files import sha256_bytes
 from segtrail.images import decode_image
 from segtrail.recipe import Limits
 
+MAX_TABLE = 32 << 20  # bytes; as Python's rows they take up to 40 times as much
 _PNG = b"\x89PNG"
 
 
@@ -32,6 +33,21 @@ class Delivered:
     png: bytes
     pixels: npt.NDArray[np.integer]
     sha256: str
+
+
+def read_text(source: Source, name: str) -> str:
+    """Reads a CSV file of a delivery as text, UTF-8.
+
+    Raises:
+        DataError: It cannot be read, is too large, or is no UTF-8; begins with its name.
+    """
+    data = source.read(name)
+    if len(data) > MAX_TABLE:
+        raise DataError(f"{name}: {len(data):,} bytes; at most {MAX_TABLE:,} are read")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise DataError(f"{name}: not UTF-8: {e}", "save it as CSV in UTF-8") from None
 
 
 def read_image(source: Source, name: str, page: int, limits: Limits) -> Delivered:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from components.ingestion.derived import LOOKED_INTO, holds_erased
 from components.ingestion.erasure_plan import Plan
 from components.ingestion.object_stores import Stores
 from lineage import data_version, ledger, provenance
 from segtrail import deliveries, git, split_ledger
-from segtrail.errors import SegtrailError
+from segtrail.errors import DataError, SegtrailError
 from segtrail.files import read_json
 from segtrail.workspace import Workspace
 from serving import config, store
@@ -31,7 +33,7 @@ def remains(workspace: Workspace, plan: Plan, stores: Stores) -> list[str]:
         *_models(workspace, plan),
         *_files(workspace, plan),
         *_branches(workspace, plan),
-        *_sources(workspace, plan),
+        *_sources(workspace, plan, stores),
         *stores.beyond,
     ]
     if plan.kept:
@@ -44,11 +46,21 @@ def remains(workspace: Workspace, plan: Plan, stores: Stores) -> list[str]:
             f"{_count(len(lost), 'folder')} whose listing is in no store, so that their files "
             f"cannot be named: {_some(lost)}"
         )
+    if empty := [store for store in stores.remotes if store.empty]:
+        named = _some([f"{store.name} ({store.odbs[-1].path})" for store in empty])
+        lines.append(
+            f"{named}: nothing is in there. If that is wrong, as with a disk that is not mounted: "
+            "bring it back, then segtrail data purge"
+        )
     if clouds := [store.name for store in stores.remotes if store.in_cloud]:
         lines.append(
             f"{_some(clouds)}: if the bucket keeps versions or deleted objects, delete those there"
         )
     lines.append("other clones of this repository and their caches; there: segtrail data purge")
+    lines.append(
+        "pages with pictures, wherever somebody had them written: data diff --html, data leaks "
+        "--html, data drift --out"
+    )
     lines.append("backups, snapshots of disks, and what was exported or shown elsewhere")
     return lines
 
@@ -75,7 +87,7 @@ def _models(workspace: Workspace, plan: Plan) -> Iterator[str]:
                 stored.add(name)
                 learnt.append(f"{name} (not in the store)")
     for path in sorted((workspace.root / "artifacts").glob("*/training/run.json")):
-        data = read_json(path).get("data_version") or {}
+        data = _data_of(path)
         if data.get("dataset", plan.dataset) == plan.dataset and (
             data.get("dvc_md5") in _tainted(plan)
         ):
@@ -94,6 +106,15 @@ def _learnt_from(folder: Path, plan: Plan) -> str | None:
     if item is None or item["annotations"].get("dvc_md5") in plan.clean:
         return None
     return ""
+
+
+def _data_of(run: Path) -> Mapping[str, Any]:
+    """Returns what a training run's record says of its data; nothing if it is not readable."""
+    try:
+        data = read_json(run).get("data_version")
+    except (ValueError, AttributeError):
+        return {}
+    return data if isinstance(data, Mapping) else {}
 
 
 def _commit_held(workspace: Workspace, commit: str, plan: Plan) -> bool:
@@ -154,11 +175,19 @@ def _branches(workspace: Workspace, plan: Plan) -> Iterator[str]:
         yield f"branches whose data.dvc still names the files; merge there: {_some(stale)}"
 
 
-def _sources(workspace: Workspace, plan: Plan) -> Iterator[str]:
+def _sources(workspace: Workspace, plan: Plan, stores: Stores) -> Iterator[str]:
+    """Names the deliveries of every content that the images ever had."""
     folder = workspace.dataset(plan.dataset)
-    rows = split_ledger.read(folder / split_ledger.LEDGER)
     images = {row.image for row in plan.rows}
-    numbers = {rows[image].delivery for image in images & rows.keys()}
+    numbers = set()
+    for md5 in {
+        v.files.get(f"{plan.dataset}/{split_ledger.LEDGER}") for v in plan.history.versions
+    }:
+        if md5 is None or (content := stores.read(md5)) is None:
+            continue
+        with contextlib.suppress(DataError):  # as an earlier segtrail wrote it
+            rows = split_ledger.parse(content, md5)
+            numbers |= {rows[image].delivery for image in images & rows.keys()}
     brought = [
         f"{row.source} (sha256 {row.source_sha256[:12]})"
         for row in deliveries.read(folder / deliveries.DELIVERIES)

@@ -24,12 +24,18 @@ EMPTY = "d751713988987e9331980363e24189ce.dir"  # DVC's name for a folder withou
 
 def require_repositories(workspace: Workspace) -> None:
     """Raises:
-    WorkspaceError: The workspace is not in git or not in DVC.
+    WorkspaceError: The workspace is not the root of a git repository, or not in DVC.
     """
     root = workspace.root
     if not git.is_repository(root):
         raise WorkspaceError(
             f"{root}: not a git repository; each delivery is recorded as a commit", "git init"
+        )
+    if top := git.run(root, "rev-parse", "--show-prefix"):
+        # Paths in old commits are from the repository's root: none would be found.
+        raise WorkspaceError(
+            f"{root}: lies in the folder {top} of a git repository; expected its root",
+            "give the workspace a repository of its own",
         )
     if not (root / ".dvc").is_dir():
         raise WorkspaceError(

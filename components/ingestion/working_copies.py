@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from components.ingestion import quarantine
 from components.ingestion.derived import LOOKED_INTO, REMADE, holds_erased
 from segtrail.errors import ConfigError
 from segtrail.params import load_params
@@ -22,7 +23,11 @@ def of_workers(workspace: Workspace) -> list[Workspace]:
 
 
 def clear(
-    workspace: Workspace, dataset: str, erased: Collection[str], delivered: Collection[str]
+    workspace: Workspace,
+    dataset: str,
+    images: Collection[str],
+    erased: Collection[str],
+    delivered: Collection[str],
 ) -> int:
     """Removes copies of erased images from one working tree; returns how many files.
 
@@ -32,6 +37,7 @@ def clear(
     Args:
         workspace: Whose tree.
         dataset: Whose images.
+        images: Their ids: what was quarantined for them goes, bad masks too.
         erased: The md5 of image and mask files.
         delivered: The SHA-256 of files in which they were delivered.
     """
@@ -47,6 +53,9 @@ def clear(
                 if holds_erased(path.read_bytes(), erased):
                     path.unlink()
                     count += 1
+    for path in quarantine.files_of(workspace, dataset, images):
+        path.unlink()
+        count += 1
     for path in _scratch_files(workspace, dataset):
         md5, sha256 = _digests(path)
         if md5 in erased or sha256 in delivered:

@@ -283,7 +283,7 @@ def plant_copies(lab: Lab, content: bytes) -> None:
     assert (worker / "data/cells/images/a.png").read_bytes() == content
     for name in (
         "quarantine/cells/x-1/files/a.png", ".segtrail/champion-scores/x",
-        "artifacts/demo/.examples.abc.tmp/train.tfrecord",
+        "artifacts/demo/.examples.abc.tmp/train.tfrecord", "artifacts/demo/drift/report.html",
         ".segtrail/workers/demo/artifacts/demo/examples/train.tfrecord",
     ):  # fmt: skip
         path = lab.root / name
@@ -359,7 +359,7 @@ def test_a_dry_run_changes_nothing(
     with pytest.raises(SystemExit) as ended:
         main(["data", "erase", "--dataset", DATASET, "--ids", "@missing.txt", "--reason", "r"])
     assert ended.value.code == 2
-    assert "--ids @missing.txt: not readable" in capsys.readouterr().err
+    assert "missing.txt: cannot be read" in capsys.readouterr().err
 
 
 def test_a_removed_image_can_be_erased_and_bytes_that_others_have_stay(lab: Lab) -> None:
@@ -402,6 +402,34 @@ def test_a_remote_out_of_reach_is_named_before_anything_changes(lab: Lab) -> Non
         erase(lab.workspace, DATASET, ["a"], reason="withdrawn")
     assert git.head(lab.root) == head
     assert (lab.root / "data/cells/images/a.png").exists()
+
+
+def test_a_remote_with_nothing_in_it_is_told(lab: Lab) -> None:
+    """It may be a disk that is not mounted; a run's broken record stops nothing."""
+    (lab.base / "second").rename(lab.base / "elsewhere")
+    run = lab.root / "artifacts/demo/training/run.json"
+    run.write_text("{")
+    done = erase(lab.workspace, DATASET, ["b"], reason="withdrawn")
+    (said,) = [line for line in done.remains if "nothing is in there" in line]
+    assert "'second'" in said
+    assert "'main'" not in said
+    (lab.base / "elsewhere").rename(lab.base / "second")
+    assert lab.holders(lab.landed("b")[0])
+    assert not [line for line in purge(lab.workspace, DATASET).remains if "nothing is in" in line]
+    check_gone(lab, lab.landed("b"))
+
+
+def test_what_cannot_be_found_any_more_does_not_count_as_erased(lab: Lab) -> None:
+    lab.deliver({"e": 0})
+    listing = yaml.safe_load((lab.root / "data.dvc").read_text())["outs"][0]["md5"]
+    ingest(lab.workspace, DATASET, remove=["e"])
+    (kept,) = lab.stored(listing)
+    kept.rename(lab.base / "listing")
+    with pytest.raises(DataError, match=r"cells: e: the listings .* are in no store"):
+        erase(lab.workspace, DATASET, ["e"], reason="withdrawn")
+    (lab.base / "listing").rename(kept)
+    assert erase(lab.workspace, DATASET, ["e"], reason="withdrawn").images == ("e",)
+    check_gone(lab, lab.landed("e"))
 
 
 # Ends the process, as SIGKILL would, before the first event that has the name and the word.

@@ -26,7 +26,6 @@ from components.ingestion.adapter import (
     Item,
     Mask,
     check_id,
-    refuse_same_but_for_case,
     register,
 )
 from components.ingestion.archive import Source
@@ -131,9 +130,7 @@ class Coco(Adapter):
                 )
         if not items and not problems:
             problems.add("the whole source", "no images: the annotation files list none")
-        ordered = [item for _, item in sorted(items.items())]
-        refuse_same_but_for_case(ordered, problems)
-        return ordered
+        return [item for _, item in sorted(items.items())]
 
     def read_mask(
         self, source: Source, item: Item, size: tuple[int, int], problems: Problems

@@ -1,12 +1,13 @@
 """The layout of the Data Science Bowl 2018, stage 1.
 
-`<id>/images/<id>.png` and one 0/255 mask a nucleus, `<id>/masks/<any name>.png`; also with one
-folder around it all. Public as BBBC038 at the Broad Bioimage Benchmark Collection, CC0 (Caicedo
+`<id>/images/<id>.png` and one 0/255 mask a nucleus, `<id>/masks/<any name>.png`; also with
+folders around it all. Public as BBBC038 at the Broad Bioimage Benchmark Collection, CC0 (Caicedo
 et al., Nature Methods 16, 2019).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -20,7 +21,6 @@ from components.ingestion.adapter import (
     Item,
     Mask,
     check_id,
-    refuse_same_but_for_case,
     register,
 )
 from components.ingestion.archive import Source
@@ -69,7 +69,6 @@ class Dsb2018(Adapter):
         items = [item for key, f in sorted(found.items()) if (item := f.item(key, problems))]
         if not found and not problems:
             problems.add("the whole source", "no images: expected <id>/images/<id>.png, found none")
-        refuse_same_but_for_case(items, problems)
         return items
 
     def read_mask(
@@ -136,11 +135,13 @@ def _place(name: str, parts: list[str], found: dict[str, _Found], problems: Prob
 
 
 def _enclosing_folders(names: Sequence[str]) -> int:
-    """Returns 1 if all lies in one more folder, else 0."""
+    """Returns how many folders lie around it all."""
     paths = [name.split("/") for name in names]
-    if len({parts[0] for parts in paths}) != 1:
+    depths = [len(parts) - 3 for parts in paths if parts[-2:-1] in (["images"], ["masks"])]
+    if not depths:
         return 0
-    return int(any(len(parts) == 4 and parts[2] in ("images", "masks") for parts in paths))
+    around = os.path.commonpath(names)
+    return max(0, min(len(around.split("/")) if around else 0, *depths))
 
 
 def _paint(

@@ -28,7 +28,6 @@ from components.ingestion.adapter import (
     Item,
     Mask,
     check_id,
-    refuse_same_but_for_case,
     register,
 )
 from components.ingestion.archive import Source
@@ -84,7 +83,6 @@ class Folders(Adapter):
             item for _, f in sorted(found.items()) for item in f.items(source, table, problems)
         ]
         table.note_unused(found, problems)
-        refuse_same_but_for_case(items, problems)
         return items
 
     def read_mask(

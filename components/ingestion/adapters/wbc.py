@@ -25,7 +25,7 @@ import numpy.typing as npt
 from components.ingestion.adapter import Adapter, Item, Mask, register
 from components.ingestion.archive import Source
 from components.ingestion.problems import Problems
-from components.ingestion.reading import read_values
+from components.ingestion.reading import read_text, read_values
 from components.ingestion.values import count_values, describe
 from segtrail.errors import DataError
 from segtrail.recipe import MaskKind
@@ -139,8 +139,8 @@ def _read_table(source: Source, name: str, problems: Problems) -> dict[int, str]
     """Returns each image's class, by number; notes rows that cannot be understood."""
     out: dict[int, str] = {}
     try:
-        rows = list(csv.reader(io.StringIO(source.read(name).decode("utf-8-sig"), newline="")))
-    except (DataError, UnicodeDecodeError, csv.Error) as e:
+        rows = list(csv.reader(io.StringIO(read_text(source, name), newline="")))
+    except (DataError, csv.Error) as e:
         what = e.message if isinstance(e, DataError) else str(e)
         problems.add(name, f"cannot be read as CSV: {what.removeprefix(f'{name}: ')}")
         return out

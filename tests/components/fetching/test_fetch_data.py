@@ -292,9 +292,17 @@ def test_two_downloads_of_one_file_do_not_mix(public, tmp_path):
         get(public, tmp_path)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "cells.zip", "https://", ""])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://x/y", "cells.zip", "https://", "http://x/\udcff", ""]
+)
 def test_only_http_addresses(public, tmp_path, url):
     with pytest.raises(ConfigError, match="--url: expected https://"):
+        get(public, tmp_path, url=url)
+
+
+@pytest.mark.parametrize("url", ["http://a..b/x", f"http://{'a' * 64}/x", "http://127.0.0.1:x/y"])
+def test_a_host_that_cannot_be_one_is_named(public, tmp_path, url):
+    with pytest.raises(DataError, match=url[:12]):
         get(public, tmp_path, url=url)
 
 

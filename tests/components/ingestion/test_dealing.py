@@ -217,6 +217,15 @@ def test_a_replaced_image_whose_new_group_is_elsewhere_is_reported():
     assert leaks == [Link(test, train, SAME_GROUP, 1.0)]
 
 
+def test_a_torn_group_is_reported_also_if_its_first_image_was_removed():
+    ledger, _, _ = grow({}, [row(f"s{n:02d}", group=f"g{n // 2}") for n in range(40)])
+    train, test = of_split(ledger, "train"), of_split(ledger, "test")
+    gone, there = (i for i in ledger if ledger[i].group == ledger[train].group)
+    marked = ledger | {gone: replace(ledger[gone], removed="2")}
+    _, leaks, _ = grow(marked, [row(test, "other", ledger[train].group)])
+    assert leaks == [Link(test, there, SAME_GROUP, 1.0)]
+
+
 # On pixels: real fields cut into tiles.
 def cell_field(seed):
     rng = np.random.default_rng(seed)

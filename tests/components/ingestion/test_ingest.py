@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from cli import main
 from components.erase import erase
 from components.ingest import ingest
 from components.ingestion import versioning
+from components.ingestion.adapters.dsb2018 import Dsb2018
 from segtrail import git, split_ledger
 from segtrail.errors import ConfigError, DataError, WorkspaceError
 from segtrail.files import read_json, root_digest, sha256_file, tree_digests
@@ -38,7 +41,7 @@ def rows(path):
 
 def test_a_zip_lands_whole_and_is_recorded(lab, capsys):
     folder = lab.delivery("first", "abcdefghij")
-    archive = lab.zipped(folder, within="stage1_train/")
+    archive = lab.zipped(folder, within="kaggle/stage1_train/")
     before = git.head(lab.root)
     delivery = lab.ingest(archive, by="Ada")
 
@@ -155,6 +158,88 @@ def test_an_erased_image_never_comes_back_under_any_name(landed, capsys):
     graves = (landed.root / "data/nuclei/tombstones.csv").read_bytes()
     landed.ingest(landed.delivery("second", "e"))
     assert (landed.root / "data/nuclei/tombstones.csv").read_bytes() == graves
+
+
+def test_an_erased_image_is_not_kept_in_quarantine_either(landed):
+    """Neither one whose mask is bad, nor one that has none."""
+    erase(landed.workspace, "nuclei", ["a"], reason="consent withdrawn")
+    second = landed.delivery("second", "e")
+    image = (landed.delivery("first", "a") / "a/images/a.png").read_bytes()
+    for name in ("y", "z"):
+        (second / name / "images").mkdir(parents=True)
+        (second / name / "images" / f"{name}.png").write_bytes(image)
+    landed.write(second / "z/masks/m.png", np.zeros((24, 32), np.uint8))
+    done = landed.ingest(second, on_bad="quarantine")
+    assert (done.added, done.quarantined) == (("e",), ("y",))
+    found = [p for p in landed.root.rglob("*") if p.is_file() and p.read_bytes() == image]
+    assert not found
+
+
+def test_what_was_quarantined_for_an_erased_image_goes(lab):
+    folder = lab.delivery("first", "abcdef")
+    mask = folder / "c/masks/m0.png"
+    whole = mask.read_bytes()
+    for path in (mask, folder / "d/masks/m0.png"):
+        lab.write(path, np.zeros((24, 32), np.uint8))
+    lab.ingest(folder, on_bad="quarantine")
+    mask.write_bytes(whole)
+    lab.ingest(folder, on_bad="quarantine")
+    erase(lab.workspace, "nuclei", ["c"], reason="consent withdrawn")
+    left = {p.parent.parent.name for p in (lab.root / "quarantine").rglob("*.png")}
+    assert left == {"d"}
+
+
+def test_an_erasure_names_every_delivery_that_brought_the_image(landed):
+    landed.ingest(landed.delivery("second", "a", salt=1), replace=True)
+    done = erase(landed.workspace, "nuclei", ["a"], reason="consent withdrawn")
+    (said,) = [line for line in done.remains if line.startswith("what was delivered")]
+    assert "first (sha256 " in said
+    assert "second (sha256 " in said
+
+
+def test_all_may_go_where_others_come(landed):
+    done = landed.ingest(landed.delivery("second", "efgh"), remove=list("abcda"))
+    assert (done.images, len(done.added), done.removed) == (4, 4, tuple("abcd"))
+    assert {p.stem for p in (landed.root / "data/nuclei/images").iterdir()} == set("efgh")
+
+
+def test_a_delivery_is_looked_at_again_when_the_settings_have_changed(lab):
+    folder = lab.delivery("first", "abcdef")
+    pixels = np.zeros((1100, 1000), np.uint8)
+    pixels[2:9, 3:12] = 255
+    lab.write(folder / "g/images/g.png", pixels)
+    lab.write(folder / "g/masks/m.png", pixels)
+    params = lab.root / "params.yaml"
+    whole = params.read_text()
+    params.write_text(whole.replace("slices: {}", "slices: {}\n    limits: {megapixels: 1}"))
+    assert lab.ingest(folder, on_bad="quarantine").quarantined == ("g",)
+    params.write_text(whole)
+    assert lab.ingest(folder).added == ("g",)
+    assert not any((lab.root / "quarantine/nuclei").iterdir())
+
+
+class Anywhere(Dsb2018):
+    """An adapter of somebody's own that gives two images one id."""
+
+    name = "anywhere"
+
+    def find(self, source, problems):
+        return [replace(item, id=item.id[0]) for item in super().find(source, problems)]
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (["x1", "x2", "y"], "x2/images/x2.png: its id x is that of x1/images/x1.png too"),
+        (["x", "X", "y"], "x/images/x.png: its id x differs from X in upper and lower case only"),
+    ],
+)
+def test_two_images_never_land_as_one_whatever_the_adapter(lab, monkeypatch, images, says):
+    monkeypatch.setattr("components.ingest.adapter_for", Anywhere)
+    before = lab.snapshot()
+    with pytest.raises(DataError, match=re.escape(says)):
+        lab.ingest(lab.delivery("first", images))
+    assert lab.snapshot() == before
 
 
 def test_removing_what_is_not_there_or_everything_is_refused(landed):
@@ -293,6 +378,27 @@ def test_no_git_or_no_dvc_says_which_command_to_run(lab, tmp_path):
     with pytest.raises(WorkspaceError, match="not a git repository") as caught:
         lab.ingest(source)
     assert "git init" in (caught.value.hint or "")
+    git.run(tmp_path, "init", "--quiet")
+    with pytest.raises(WorkspaceError, match="in the folder workspace/ of a git repository"):
+        lab.ingest(source)
+
+
+@pytest.mark.parametrize("said", ["a\nLicence: mine", os.fsdecode(b"\xff"), "x" * 201, " "])
+@pytest.mark.parametrize("option", ["by", "licence"])
+def test_who_and_under_which_licence_are_one_line_each(lab, option, said):
+    before = lab.snapshot()
+    with pytest.raises(ConfigError, match=f"^{option}: expected one line"):
+        lab.ingest(lab.delivery("first"), **{option: said})
+    assert lab.snapshot() == before
+
+
+def test_a_file_that_somebody_recorded_beside_the_images_stays(landed):
+    notes = landed.root / "data/nuclei/NOTES.md"
+    notes.write_text("stained on Monday")
+    landed.dvc("add", "data")
+    git.commit(landed.root, ["data.dvc"], "Notes")
+    landed.ingest(landed.delivery("second", "e"))
+    assert notes.read_text() == "stained on Monday"
 
 
 def test_an_unknown_dataset_is_named_with_its_nearest(lab):

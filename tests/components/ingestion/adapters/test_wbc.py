@@ -122,6 +122,12 @@ def test_a_table_that_cannot_be_understood_is_refused(cells, table, words):
     assert read(cells).says(path.name, *words, image="")
 
 
+def test_a_table_beyond_all_use_is_not_parsed(cells, monkeypatch):
+    monkeypatch.setattr("components.ingestion.reading.MAX_TABLE", 20)
+    out = read(cells)
+    assert out.says("Class Labels of Dataset 1.csv", "bytes; at most 20 are read", image="")
+
+
 def test_a_subset_without_a_table_is_refused(cells):
     (cells.root / "Class Labels of Dataset 2.csv").unlink()
     assert read(cells).says("Class Labels of Dataset 2.csv", "not there")
