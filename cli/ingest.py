@@ -81,7 +81,7 @@ def ingest(
     )  # fmt: skip
     changes = {
         "added": delivery.added, "replaced": delivery.replaced, "removed": delivery.removed,
-        "quarantined": delivery.quarantined,
+        "regrouped": delivery.regrouped, "quarantined": delivery.quarantined,
     }  # fmt: skip
     said = ", ".join(
         f"{len(ids)} {what}"

@@ -5,42 +5,66 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from segtrail.artifacts import SPLITS
-from segtrail.errors import DataError
+from segtrail.errors import EXIT_USAGE, ConfigError, DataError
 from segtrail.workspace import Workspace
+
+if TYPE_CHECKING:
+    from segtrail.recipe import Dataset, Params, Recipe
 
 ASK_S = 1.0
 DAMAGED = "damaged"
+ALL = "all"
 _SHORT = {"ap_50": "AP50", "mean_dice": "Dice"}
 
 
-def status() -> None:
+def status(
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", "-d", metavar="NAME", help="Show the slices and splits of one dataset."
+        ),
+    ] = None,
+) -> None:
     """Show datasets, results, champions and servers.
 
     Reads only; checks params.yaml on the way.
 
     \b
-    Example:
+    Examples:
       segtrail status
+      segtrail status --dataset wbc
     """
-    from segtrail.params import load_params
+    from segtrail.params import load_dataset, load_params
 
     workspace = Workspace.find()
+    if dataset:
+        _slices(workspace.dataset(dataset), load_dataset(workspace, dataset))
+        return
     params = load_params(workspace.params)
-    print(f"{workspace.params}: {len(params.datasets)} datasets, {len(params.recipes)} recipes, ok")
+    wrong = _wrong_datasets(params)
+    said = f"{len(params.datasets)} datasets, {len(params.recipes)} recipes"
+    print(f"{workspace.params}: {said}, {'NOT ok' if wrong else 'ok'}")
+    for line in wrong:
+        print(f"  {line}")
     print(f"data version (data.dvc): {_data_version(workspace)}\n")
     print_table(
         ("dataset", "images", "train", "validation", "test", "deliveries"),
         [_dataset(workspace.dataset(name), name) for name in sorted(params.datasets)],
     )
+    if unknown := _unknown_datasets(workspace, params):
+        print(f"data/ also has, though params.yaml does not name them: {', '.join(unknown)}")
     print()
     print_table(
         ("recipe", "examples", "trained", "test", "gate", "infra", "champion", "server"),
-        [_recipe(workspace, name, params.recipes[name].serving.target)
-         for name in sorted(params.recipes)],
-    )  # fmt: skip
+        [_recipe(workspace, name, recipe) for name, recipe in sorted(params.recipes.items())],
+    )
+    if wrong:
+        raise typer.Exit(EXIT_USAGE)
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -76,7 +100,49 @@ def _dataset(folder: Path, name: str) -> tuple[str, ...]:
     return (name, str(splits.total()), *counts, str(brought))
 
 
-def _recipe(workspace: Workspace, name: str, target: str) -> tuple[str, ...]:
+def _slices(folder: Path, settings: Dataset) -> None:
+    """Prints how many images of each slice are in each split."""
+    from segtrail import split_ledger
+
+    rows = split_ledger.present(split_ledger.read(folder / split_ledger.LEDGER).values())
+    if not rows:
+        print(f"no image yet; segtrail ingest SOURCE --dataset {folder.name}")
+        return
+    counts = Counter((settings.slices.get(row.slice, row.slice), row.split) for row in rows)
+    every = Counter(row.split for row in rows)
+    print_table(
+        ("slice", "images", *SPLITS),
+        [
+            (name, str(sum(found)), *(str(n) for n in found))
+            for name in sorted({name for name, _ in counts})
+            for found in [[counts[name, split] for split in SPLITS]]
+        ]
+        + [(ALL, str(len(rows)), *(str(every[split]) for split in SPLITS))],
+    )
+    print(f"\ngroups of images that stay in one split: {len({row.group for row in rows})}")
+
+
+def _wrong_datasets(params: Params) -> list[str]:
+    """Returns a line for each dataset whose adapter cannot be had."""
+    from components.ingestion.adapter import adapter_for
+
+    wrong = []
+    for name, settings in sorted(params.datasets.items()):
+        try:
+            adapter_for(settings)
+        except ConfigError as e:
+            wrong.append(f"datasets.{name}: {e.message}")
+    return wrong
+
+
+def _unknown_datasets(workspace: Workspace, params: Params) -> list[str]:
+    from segtrail.split_ledger import LEDGER
+
+    found = (path.parent.name for path in workspace.data.glob(f"*/{LEDGER}"))
+    return sorted(set(found) - set(params.datasets))
+
+
+def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
     from segtrail.artifacts import iter_results
     from serving import config
 
@@ -84,7 +150,8 @@ def _recipe(workspace: Workspace, name: str, target: str) -> tuple[str, ...]:
     version = config.champion(workspace.models_config, name)
     return (
         name,
-        _cell(results, "validate", lambda found: "valid" if found["passed"] else "NOT VALID"),
+        _cell(results, "validate", lambda found: "valid" if found["passed"] else "NOT VALID")
+        + (", stale" if _stale(workspace, name, recipe) else ""),
         _cell(results, "train", lambda found: f"{found['steps']} steps"),
         _cell(results, "evaluate", _metrics),
         _cell(results, "gate", lambda found: str(found["verdict"])),
@@ -94,8 +161,21 @@ def _recipe(workspace: Workspace, name: str, target: str) -> tuple[str, ...]:
             lambda found: "serves" if found["passed"] else "DOES NOT SERVE",
         ),
         "-" if version is None else f"v{version}",
-        _server(name, target),
+        _server(name, recipe.serving.target),
     )
+
+
+def _stale(workspace: Workspace, name: str, recipe: Recipe) -> bool:
+    """Whether images came, went or changed since the examples were made."""
+    from segtrail.artifacts import Examples
+    from segtrail.files import read_json, sha256_file
+    from segtrail.split_ledger import LEDGER
+
+    try:
+        made_from = read_json(Examples.of(workspace, name).data_version)["split_ledger_sha256"]
+        return bool(made_from != sha256_file(workspace.dataset(recipe.dataset) / LEDGER))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _cell(results: dict[str, Any], stage: str, words: Callable[[Any], str]) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 
 from lineage.data_version import of_folder
 from model.examples import Example
-from segtrail import split_ledger
+from segtrail import mask_meaning, split_ledger
 from segtrail.artifacts import SPLITS, Examples
 from segtrail.errors import DataError, MissingArtifactError
-from segtrail.files import atomic_folder, sha256_bytes, write_json
+from segtrail.files import atomic_folder, sha256_bytes, sha256_file, write_json
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_dataset, load_recipe
@@ -25,11 +25,13 @@ def make_examples(workspace: Workspace, name: str) -> Examples:
 
     Raises:
         MissingArtifactError: The dataset was never ingested.
+        ConfigError: The masks have another meaning than `params.yaml` says.
         DataError: A file differs from the digest that `splits.csv` holds of it.
     """
     recipe = load_recipe(workspace, name)
     dataset = load_dataset(workspace, recipe.dataset)
     folder = workspace.dataset(recipe.dataset)
+    mask_meaning.require_same(folder, recipe.dataset, dataset)
     rows = read_splits(folder, recipe.dataset)
     examples = Examples.of(workspace, name)
     with atomic_folder(examples.root) as out:
@@ -42,6 +44,7 @@ def make_examples(workspace: Workspace, name: str) -> Examples:
                 "dataset": recipe.dataset,
                 "dvc_md5": version.dvc_md5,
                 "sha256_root": version.sha256_root,
+                "split_ledger_sha256": sha256_file(folder / split_ledger.LEDGER),
             },
         )
     counts = {split: sum(row.split == split for row in rows) for split in SPLITS}

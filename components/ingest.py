@@ -14,12 +14,13 @@ from components.ingestion import intake, quarantine
 from components.ingestion.adapter import Adapter, Item, adapter_for
 from components.ingestion.archive import Source, open_source
 from components.ingestion.dealing import Arrival, deal
-from components.ingestion.delivery import Delivery, land, mark_removed, one_line
+from components.ingestion.delivery import Delivery, land, mark_removed, one_line, still_there
 from components.ingestion.landing import Landing
 from components.ingestion.problems import Problems
+from components.ingestion.regrouping import regroup
 from components.ingestion.session import writing
 from components.ingestion.synthetic import generate
-from segtrail import deliveries, git, split_ledger, telemetry, tombstones
+from segtrail import deliveries, git, mask_meaning, split_ledger, telemetry, tombstones
 from segtrail.errors import ConfigError, DataError
 from segtrail.images import decode_image
 from segtrail.params import load_dataset
@@ -94,7 +95,9 @@ def ingest(
         by = git.FALLBACK_NAME if source == SYNTHETIC else git.identity(workspace.root)
     removed = tuple(dict.fromkeys(remove))
     order = _Order(dataset, settings, by, licence, replace, removed, on_bad)
+    mask_meaning.require_same(workspace.dataset(dataset), dataset, settings)
     with writing(workspace) as landing:
+        order = _still_there(order, landing)
         if source is None:
             return _remove_only(order, landing)
         path = _generated(landing) if source == SYNTHETIC else Path(source)
@@ -110,7 +113,7 @@ def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) 
     delivery = Delivery(order.dataset, source.name, sha256, removed=order.remove, images=len(old))
     landing.start()
     problems = Problems(source.name)
-    items = [i for i in adapter.find(source, problems) if i.id not in order.remove]
+    items = [item for item in adapter.find(source, problems) if item.id not in order.remove]
     _refuse_clashing_ids(items, ledger, problems)
     if not items:
         problems.raise_if_any()
@@ -118,7 +121,7 @@ def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) 
     erased = {row.sha256 for row in graves if row.sha256}
     taken = intake.read_all(
         source, items, adapter, ledger, problems, landing.stage,
-        erased=erased, bring_back=order.replace,
+        erased=erased, erased_ids={row.image for row in graves}, bring_back=order.replace,
     )  # fmt: skip
     if not order.replace:
         _refuse_replacing(taken, ledger, problems)
@@ -128,10 +131,12 @@ def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) 
         landing.drop(f"images/{image}.png")
         landing.drop(f"masks/{image}.png")
     new = {a.row.image for a in arrived}
+    ledger, regrouped = regroup(ledger, (i for i in items if i.id not in new | out))
     delivery = replace(
         delivery,
         added=tuple(sorted(new - old)),
         replaced=tuple(sorted(new & old)),
+        regrouped=tuple(regrouped),
         quarantined=tuple(sorted(out)),
     )
     _tell(taken, order.dataset)
@@ -144,17 +149,26 @@ def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) 
 
 def _remove_only(order: _Order, landing: Landing) -> Delivery:
     ledger = _remaining(order, landing)
-    landing.start()
     delivery = Delivery(order.dataset, "", "", removed=order.remove)
+    if delivery.unchanged:
+        there = split_ledger.present(ledger.values())
+        return replace(delivery, images=len(there))
+    landing.start()
     return _deal_and_land(
         order, landing, delivery, ledger, taken_in=[], adapter=adapter_for(order.settings)
     )
 
 
+def _still_there(order: _Order, landing: Landing) -> _Order:
+    """Returns the order without images to remove that were removed before."""
+    ledger = split_ledger.read(landing.workspace.dataset(order.dataset) / split_ledger.LEDGER)
+    return replace(order, remove=still_there(order.dataset, ledger, order.remove))
+
+
 def _remaining(order: _Order, landing: Landing) -> Ledger:
     """Returns the ledger with the images marked that the delivery takes away."""
     ledger = split_ledger.read(landing.workspace.dataset(order.dataset) / split_ledger.LEDGER)
-    return mark_removed(order.dataset, ledger, order.remove, _number(order, landing))
+    return mark_removed(ledger, order.remove, _number(order, landing))
 
 
 def _number(order: _Order, landing: Landing) -> int:
@@ -187,14 +201,26 @@ def _deal_and_land(
     dealt = deal(
         folder, ledger, intake.numbered(taken_in, _number(order, landing)), order.settings.splits,
         groups_known=adapter.groups_known, pixels=pixels, problems=problems,
+        regrouped=delivery.regrouped,
     )  # fmt: skip
     problems.raise_if_any()
     if leaks := dealt.leaks:
         say(
-            f"{len(leaks)} pair{'' if len(leaks) == 1 else 's'} of images in different splits "
-            f"look alike: segtrail data leaks --dataset {order.dataset}"
+            f"warning: {len(leaks)} pair{'' if len(leaks) == 1 else 's'} of images in different "
+            "splits look alike or are of one group; no image moves to another split, so remove "
+            f"those of one side: segtrail data leaks --dataset {order.dataset}"
         )
-    return land(landing, delivery, dealt.ledger, dealt.files, by=order.by, licence=order.licence)
+    if delivery.source:
+        say(f"delivered by {order.by} under {order.licence} (--by, --licence say otherwise)")
+    files = dealt.files | {mask_meaning.MEANING: mask_meaning.encode(order.settings)}
+    done = land(landing, delivery, dealt.ledger, files, by=order.by, licence=order.licence)
+    params = landing.workspace.params.name
+    if git.run(landing.workspace.root, "status", "--porcelain", "--", params):
+        say(
+            f"note: {params} is not committed, and this data version may rest on it: "
+            f"git commit {params}"
+        )
+    return done
 
 
 def _refuse_clashing_ids(items: Sequence[Item], ledger: Ledger, problems: Problems) -> None:
@@ -278,11 +304,14 @@ def _tell(taken: intake.Intake, dataset: str) -> None:
         say(f"mended: {note}")
     if len(taken.notes) > _NOTES:
         say(f"… and {len(taken.notes) - _NOTES} more masks mended")
-    for held, why in ((taken.held_back, "removed"), (taken.erased, "erased")):
+    for held, why, way in (
+        (taken.held_back, "removed", "; --replace takes them again"),
+        (taken.erased, "erased", "; another image needs another id"),
+    ):
         if held:
             say(
                 f"{len(held)} image{'' if len(held) == 1 else 's'} left out, {why} from {dataset} "
-                f"before: {', '.join(held[:5])}{' …' if len(held) > 5 else ''}"
+                f"before: {', '.join(held[:5])}{' …' if len(held) > 5 else ''}{way}"
             )
 
 

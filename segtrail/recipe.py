@@ -53,7 +53,7 @@ class Limits(_Strict):
     ratio: Annotated[int, Field(ge=1)] = Field(
         default=100, description="unpacked : packed, of files above 1 MiB"
     )
-    megapixels: Annotated[int, Field(ge=1, le=1024)] = Field(default=67, description="an image's")
+    megapixels: Annotated[int, Field(ge=1, le=67)] = Field(default=67, description="an image's")
 
 
 class Dataset(_Strict):

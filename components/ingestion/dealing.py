@@ -66,6 +66,7 @@ def deal(
     groups_known: bool,
     pixels: Pixels,
     problems: Problems,
+    regrouped: Collection[str] = (),
 ) -> Dealt:
     """Returns the ledger with the images of a delivery added or replaced.
 
@@ -78,6 +79,7 @@ def deal(
             reported and do not join.
         pixels: Returns the pixels of an image, arrived or known; called for few.
         problems: Gets content that would stand in two splits.
+        regrouped: Images of the ledger whose group the delivery changed.
 
     Raises:
         DataError: A file of the folder is not what it should be.
@@ -94,8 +96,9 @@ def deal(
     )
     rows = [replace(a.row, cluster=names[image]) for image, a in new.items()]
     extended, leaks = extend(
-        ledger, rows, links, rule, groups_known=groups_known, problems=problems
-    )
+        ledger, rows, links, rule,
+        groups_known=groups_known, problems=problems, regrouped=regrouped,
+    )  # fmt: skip
     files = {
         fingerprints.FINGERPRINTS: fingerprints.to_csv(known | looks).encode(),
         clusters.STRATA: clusters.to_json(strata).encode(),
@@ -111,6 +114,7 @@ def extend(
     *,
     groups_known: bool,
     problems: Problems,
+    regrouped: Collection[str] = (),
 ) -> tuple[Ledger, list[Link]]:
     """Returns the ledger with rows added or replaced, and the links across splits.
 
@@ -121,6 +125,7 @@ def extend(
         rule: Shares and seed.
         groups_known: Whether links are reported only.
         problems: Gets content that would stand in two splits.
+        regrouped: Images of the ledger whose group is another than when they were dealt.
     """
     rows, new = dict(ledger), {row.image for row in arrived}
     for row in arrived:
@@ -140,7 +145,7 @@ def extend(
             _note_same_pixels(rows, new, link, problems)
     dealt = _deal_units(together.sets(), rows, rule)
     across = [link for link in links if dealt[link.first].split != dealt[link.second].split]
-    return dealt, [*torn(dealt, new), *across]
+    return dealt, [*torn(dealt, new | set(regrouped)), *across]
 
 
 def _known_fingerprints(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,6 +11,7 @@ from components.ingestion.landing import Landing
 from segtrail import deliveries, split_ledger
 from segtrail.errors import ConfigError, DataError
 from segtrail.params import near
+from segtrail.progress import say
 from segtrail.split_ledger import Ledger
 
 ERASURE = "erasure"  # the source of a delivery that erases
@@ -29,6 +30,7 @@ class Delivery:
         added: Ids of new images.
         replaced: Ids of images with other content now; they keep their split.
         removed: Ids of images taken away.
+        regrouped: Ids of other images whose group or slice the delivery says anew.
         quarantined: Ids of images that stayed out.
         images: How many the dataset has now.
         commit: The git commit that records it; None if nothing changed.
@@ -40,6 +42,7 @@ class Delivery:
     added: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    regrouped: tuple[str, ...] = ()
     quarantined: tuple[str, ...] = ()
     images: int = 0
     commit: str | None = None
@@ -47,7 +50,7 @@ class Delivery:
     @property
     def unchanged(self) -> bool:
         """Whether the dataset is what it was."""
-        return not self.added and not self.replaced and not self.removed
+        return not (self.added or self.replaced or self.removed or self.regrouped)
 
 
 def land(
@@ -113,40 +116,53 @@ def one_line(option: str, said: str, example: str) -> str:
     return line
 
 
-def mark_removed(dataset: str, ledger: Ledger, images: Sequence[str], number: int) -> Ledger:
-    """Returns the ledger with images marked as removed by delivery `number`.
+def still_there(dataset: str, ledger: Ledger, images: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of some images to remove that are there; tells which were removed before.
 
     Raises:
-        DataError: One of them is not there.
+        DataError: The dataset never had one of them.
     """
     there = {row.image for row in split_ledger.present(ledger.values())}
     for image in images:
-        if image not in there:
+        if image not in ledger:
             raise DataError(
                 f"{dataset} has no image {image!r} to remove.{near(image, there)}",
                 f"data/{dataset}/{split_ledger.LEDGER} lists what is there",
             )
-    gone = set(images)
+        if image not in there:
+            say(f"{image} was removed by delivery {ledger[image].removed} already")
+    return tuple(image for image in images if image in there)
+
+
+def mark_removed(ledger: Ledger, images: Collection[str], number: int) -> Ledger:
+    """Returns the ledger with images marked as removed by delivery `number`."""
     return {
-        image: replace(row, removed=str(number)) if image in gone else row
+        image: replace(row, removed=str(number)) if image in images else row
         for image, row in ledger.items()
     }
 
 
 def message(delivery: Delivery, row: deliveries.Row) -> str:
     """Returns the message of the git commit that records a delivery."""
-    counts = ((row.added, "added"), (row.replaced, "replaced"), (row.removed, "removed"))
+    counts = (
+        (row.added, "added"), (row.replaced, "replaced"), (row.removed, "removed"),
+        (len(delivery.regrouped), "regrouped"),
+    )  # fmt: skip
     images = ", ".join(f"{n} {what}" for n, what in counts if n)
     source = f"{row.source} (sha256 {row.source_sha256[:12]})" if row.source_sha256 else row.source
     verb = "Erase from" if row.source == ERASURE else "Ingest"
     lines = [
-        f"{verb} {delivery.dataset}: images {images}",
+        f"{verb} {delivery.dataset}: {images}",
         "",
         f"Delivery {row.delivery}: {source or 'no source'}",
         f"By: {row.by}",
         f"Licence: {row.licence}",
     ]
-    for what, ids in (("Replaced", delivery.replaced), ("Removed", delivery.removed)):
+    for what, ids in (
+        ("Replaced", delivery.replaced),
+        ("Removed", delivery.removed),
+        ("Regrouped", delivery.regrouped),
+    ):
         if ids:
             more = f" and {len(ids) - _TOLD} more" if len(ids) > _TOLD else ""
             lines.append(f"{what}: {', '.join(ids[:_TOLD])}{more}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from components.ingestion.neighbours import SAME_GROUP, Link
 from segtrail.split_ledger import Row
@@ -65,12 +65,14 @@ def groups(rows: Iterable[Row]) -> dict[str, list[str]]:
     return out
 
 
-def torn(rows: Mapping[str, Row], new: Collection[str]) -> Iterator[Link]:
-    """Yields a link for each new image that is in another split than the rest of its group."""
+def torn(rows: Mapping[str, Row], new: Set[str]) -> Iterator[Link]:
+    """Yields a link, once, for each new image in another split than the rest of its group."""
     for images in groups(row for row in rows.values() if not row.removed).values():
         first = {rows[image].split: image for image in sorted(images, reverse=True)}
-        for image in sorted(images):
-            if image in new:
-                for split, other in sorted(first.items()):
-                    if split != rows[image].split:
-                        yield Link(image, other, SAME_GROUP, 1.0)
+        told: set[frozenset[str]] = set()
+        for image in sorted(new & set(images)):
+            for split, other in sorted(first.items()):
+                pair = frozenset((image, other))
+                if split != rows[image].split and pair not in told:
+                    told.add(pair)
+                    yield Link(image, other, SAME_GROUP, 1.0)

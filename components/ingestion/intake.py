@@ -82,6 +82,7 @@ def read_all(
     stage: Callable[[str, bytes], None],
     *,
     erased: Collection[str] = (),
+    erased_ids: Collection[str] = (),
     bring_back: bool = False,
 ) -> Intake:
     """Checks all items and stages those that are new or other than in the ledger.
@@ -96,13 +97,16 @@ def read_all(
         problems: Gets what is wrong.
         stage: Takes `images/<id>.png` and `masks/<id>.png`.
         erased: SHA-256 of the images that must never come back.
+        erased_ids: Their ids, which no other image gets: it might be the same one, re-encoded.
         bring_back: Take in images that were removed before.
     """
     intake = Intake()
     wanted = []
     for item in items:
         old = ledger.get(item.id)
-        if old and old.removed and not bring_back:
+        if item.id in erased_ids:
+            intake.erased.append(item.id)
+        elif old and old.removed and not bring_back:
             intake.held_back.append(item.id)
         else:
             wanted.append(item)

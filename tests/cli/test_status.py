@@ -7,7 +7,7 @@ import pytest
 from cli import main
 from cli.status import print_table
 from segtrail import deliveries
-from segtrail.files import write_json, write_text
+from segtrail.files import sha256_file, write_json, write_text
 from segtrail.split_ledger import Row, to_csv
 from serving import config
 
@@ -62,6 +62,45 @@ def test_what_is_there_is_shown(workspace, capsys):
     assert row(out, "synthetic") == ["synthetic", "4", "2", "1", "1", "2"]
     demo = " ".join(row(out, "demo"))
     assert "NOT VALID 123 steps IoU 0.812 AP50 0.500 fail serves v3 127.0.0.1:9: none" in demo
+
+
+def test_examples_of_other_data_are_stale(workspace, capsys):
+    ledger = workspace / "data/synthetic/splits.csv"
+    write_text(ledger, to_csv({"a": Row("a", "x", "x", split="train")}))
+    examples = workspace / "artifacts/demo/examples"
+    write_json(examples / "data_version.json", {"split_ledger_sha256": sha256_file(ledger)})
+    write_json(workspace / "artifacts/demo/validation/result.json", {"passed": True})
+    assert main._run(["status"]) == 0
+    assert row(capsys.readouterr().out, "demo")[1:3] == ["valid", "-"]
+    write_text(ledger, to_csv({"b": Row("b", "x", "x", split="train")}))
+    assert main._run(["status"]) == 0
+    assert row(capsys.readouterr().out, "demo")[1:3] == ["valid,", "stale"]
+
+
+def test_the_slices_of_a_dataset(workspace, capsys):
+    assert main._run(["status", "--dataset", "synthetic"]) == 0
+    assert "no image yet" in capsys.readouterr().out
+    rows = [("a", "dark-grey", "train"), ("b", "dark-grey", "test"), ("c", "blue", "train")]
+    ledger = {i: Row(i, "x", "x", slice=s, group="g", split=to) for i, s, to in rows}
+    write_text(workspace / "data/synthetic/splits.csv", to_csv(ledger))
+    assert main._run(["status", "--dataset", "synthetic"]) == 0
+    out = capsys.readouterr().out
+    assert row(out, "fluorescence") == ["fluorescence", "2", "1", "0", "1"]
+    assert row(out, "blue") == ["blue", "1", "1", "0", "0"]
+    assert row(out, "all") == ["all", "3", "2", "0", "1"]
+    assert "stay in one split: 1" in out
+
+
+def test_an_unknown_adapter_and_data_of_no_dataset_are_shown(workspace, capsys):
+    params = workspace / "params.yaml"
+    params.write_text(params.read_text().replace("adapter: wbc", "adapter: wbcs"))
+    write_text(workspace / "data/mine/splits.csv", to_csv({}))
+    assert main._run(["status"]) == 2
+    out = capsys.readouterr().out
+    assert "NOT ok" in out
+    assert "datasets.wbc: " in out
+    assert "wbcs" in out
+    assert "data/ also has, though params.yaml does not name them: mine" in out
 
 
 def test_what_is_damaged_is_shown_as_damaged(workspace, capsys):

@@ -21,6 +21,7 @@ from components.erase import erase
 from components.ingest import ingest
 from components.ingestion import versioning
 from components.ingestion.adapters.dsb2018 import Dsb2018
+from components.leaks import find_leaks
 from segtrail import git, split_ledger
 from segtrail.errors import ConfigError, DataError, WorkspaceError
 from segtrail.files import read_json, root_digest, sha256_file, tree_digests
@@ -32,6 +33,12 @@ EMPTY_POINTER = (
     "outs:\n- md5: d751713988987e9331980363e24189ce.dir\n"
     "  size: 0\n  nfiles: 0\n  hash: md5\n  path: data\n"
 )
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 def rows(path):
@@ -160,6 +167,15 @@ def test_an_erased_image_never_comes_back_under_any_name(landed, capsys):
     assert (landed.root / "data/nuclei/tombstones.csv").read_bytes() == graves
 
 
+def test_no_other_image_gets_the_id_of_an_erased_one(landed, capsys):
+    """It might be the same image, re-encoded."""
+    erase(landed.workspace, "nuclei", ["b"], reason="consent withdrawn")
+    darker = landed.delivery("second", "b", salt=1)
+    for options in ({}, {"replace": True}, {"on_bad": "quarantine"}):
+        assert landed.ingest(darker, **options).unchanged
+        assert "1 image left out, erased from nuclei before: b" in capsys.readouterr().out
+
+
 def test_an_erased_image_is_not_kept_in_quarantine_either(landed):
     """Neither one whose mask is bad, nor one that has none."""
     erase(landed.workspace, "nuclei", ["a"], reason="consent withdrawn")
@@ -251,6 +267,85 @@ def test_removing_what_is_not_there_or_everything_is_refused(landed):
     assert landed.snapshot() == before
 
 
+def test_to_remove_what_was_removed_before_does_nothing(landed, capsys):
+    landed.ingest(remove=["b"])
+    before = landed.snapshot()
+    assert landed.ingest(remove=["b"]).unchanged
+    assert "b was removed by delivery 2 already" in capsys.readouterr().out
+    assert landed.snapshot() == before
+    assert landed.ingest(remove=["b", "c"]).removed == ("c",)
+
+
+class TestGroupsThatAreNamedLater:
+    @pytest.fixture
+    def study(self, lab):
+        """Twelve class masks of unlike images, two of each of six patients, who are not named."""
+        edit(lab.root / "params.yaml", "adapter: dsb2018", "adapter: folders")
+        folder = lab.bench / "study"
+        for n in range(12):
+            pixels = np.random.default_rng(n).integers(0, 255, (24, 32)).astype(np.uint8)
+            mask = np.zeros((24, 32), np.uint16)
+            mask[4:9, 4:9] = 1
+            lab.write(folder / f"images/p{n // 2}-{n % 2}.png", pixels)
+            lab.write(folder / f"masks/p{n // 2}-{n % 2}.png", mask)
+        lab.ingest(folder)
+        return folder
+
+    @staticmethod
+    def name_patients(folder):
+        images = sorted(path.stem for path in (folder / "images").iterdir())
+        lines = ["image,group", *(f"{image},{image[:2]}" for image in images)]
+        (folder / "images.csv").write_text("\n".join(lines) + "\n")
+
+    def test_the_ledger_takes_them_and_what_is_torn_is_told(self, lab, study, capsys):
+        before = lab.splits()
+        torn = sum(before[f"p{n}-0"] != before[f"p{n}-1"] for n in range(6))
+        assert torn, "the seed of the splits tears no patient: the test shows nothing"
+        self.name_patients(study)
+        capsys.readouterr()
+        done = lab.ingest(study)
+        assert len(done.regrouped) == 12
+        assert lab.splits() == before
+        ledger = split_ledger.read(lab.root / "data/nuclei/splits.csv")
+        assert {row.group for row in ledger.values()} == {f"p{n}" for n in range(6)}
+        assert f"warning: {torn} pair" in capsys.readouterr().out
+        assert len(find_leaks(lab.workspace, "nuclei").leaks) == torn
+        assert "12 regrouped" in git.run(lab.root, "log", "-1", "--format=%s")
+        assert lab.ingest(study).unchanged
+
+    def test_a_new_image_follows_its_patient(self, lab, study):
+        before = lab.splits()
+        whole = next(n for n in range(6) if before[f"p{n}-0"] == before[f"p{n}-1"] != "train")
+        for n in range(2, 8):
+            pixels = np.random.default_rng([n, 1]).integers(0, 255, (24, 32)).astype(np.uint8)
+            lab.write(study / f"images/p{whole}-{n}.png", pixels)
+            shutil.copy(study / "masks/p0-0.png", study / f"masks/p{whole}-{n}.png")
+        self.name_patients(study)
+        lab.ingest(study)
+        now = lab.splits()
+        assert {now[f"p{whole}-{n}"] for n in range(8)} == {before[f"p{whole}-0"]}
+
+
+def test_who_and_under_which_licence_is_said_and_what_is_not_committed(lab, capsys):
+    lab.ingest(lab.delivery("first", "ab"), by="Ada")
+    out = capsys.readouterr().out
+    assert "delivered by Ada under CC0-1.0 (--by, --licence say otherwise)" in out
+    assert "not committed" not in out
+    edit(lab.root / "params.yaml", "seed: 1", "seed: 2")
+    lab.ingest(lab.delivery("second", "cd"))
+    assert "note: params.yaml is not committed" in capsys.readouterr().out
+
+
+def test_the_masks_that_are_there_keep_their_meaning(landed):
+    meaning = {"masks": "instances", "classes": ["nucleus"]}
+    assert read_json(landed.root / "data/nuclei/dataset.json") == meaning
+    edit(landed.root / "params.yaml", "classes: [nucleus]", "classes: [cell]")
+    before = landed.snapshot()
+    with pytest.raises(ConfigError, match="the masks that are there are instances of nucleus"):
+        landed.ingest(landed.delivery("second", "e"))
+    assert landed.snapshot() == before
+
+
 def test_good_images_land_and_bad_ones_are_quarantined_with_the_reasons(lab, capsys):
     folder = lab.delivery("mixed", "abcdef")
     (folder / "c/images/c.png").write_bytes(b"no image")
@@ -309,7 +404,7 @@ def test_synthetic_gives_the_same_data_version_whoever_runs_it(lab, monkeypatch)
     assert delivery.source_sha256.startswith("79cda27bbc31")
     assert (
         root_digest(tree_digests(lab.root / "data/nuclei"))
-        == "a68dff1444a107364cff61241306c5e08b7c902ae6a2e720400e076e58b3a771"
+        == "02154abd93afdabfe470b99dce8f6001be2a69d3dd16e9b2d1e7466552419e48"
     )
     assert [p.name for p in (lab.root / ".segtrail/ingest").iterdir()] == ["lock"]
 

@@ -233,7 +233,7 @@ def test_a_real_kill_before_dvc_add_is_finished_by_the_next_call(landed, capsys)
     """The 3rd step: journal, exchange, then `dvc add`."""
     source = landed.delivery("second", "ef")
     assert killed_ingest(landed, source, 3) == 9
-    assert len(tree_digests(landed.root / "data")) == 2 * 6 + 4
+    assert len(tree_digests(landed.root / "data")) == 2 * 6 + 5
     check_recovery(landed, source, committed=3)
     out = capsys.readouterr().out
     assert "finished the interrupted ingestion" in out
