@@ -47,7 +47,8 @@ def train(workspace: Workspace, name: str) -> Model:
     examples = Examples.of(workspace, name).require()
     transform = TransformGraph.of(workspace, name).require()
     candidate, record = Model.of(workspace, name), TrainingRun.of(workspace, name)
-    data = DataVersion(**read_json(examples.data_version), files={})
+    read = read_json(examples.data_version)
+    data = DataVersion(read["dataset"], read["dvc_md5"], read["sha256_root"], files={})
     options, planes = recipe.training, len(task.planes)
 
     keras.utils.set_random_seed(options.seed)
