@@ -40,13 +40,16 @@ def diff(
         int,
         typer.Option("--thumbnails", min=0, max=500, help="How many of each kind the page shows."),
     ] = 12,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print the statistics that did not shift, too.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare two versions of a dataset.
 
     Tells which images were added, removed, replaced (another image), relabelled (another mask)
     or moved to another slice, and how brightness, size, foreground share and objects shifted in
-    each slice. Reads DVC's cache; data/ is left alone.
+    each slice; what did not shift is counted. Reads DVC's cache; data/ is left alone.
 
     \b
     Examples:
@@ -71,17 +74,17 @@ def diff(
 
         print(dumps(found.to_json(), indent=2, allow_nan=False))
     else:
-        _print(found)
+        _print(found, every)
         if html:
             print(f"\n{html}: {html.stat().st_size / 1e6:.1f} MB")
 
 
-def _print(found: DataDiff) -> None:
+def _print(found: DataDiff, every: bool) -> None:
     from dataclasses import asdict
 
     from cli.status import print_table
     from components.comparing.page import columns
-    from components.comparing.report import rows
+    from components.comparing.report import is_changed, rows
 
     old, new = found.before, found.after
     print(
@@ -98,7 +101,11 @@ def _print(found: DataDiff) -> None:
         print("no image differs")
         return
     print()
-    print_table(columns(), [row.cells for row in rows(found.shifts)])
+    shifts = found.shifts if every else [shift for shift in found.shifts if is_changed(shift)]
+    if shifts:
+        print_table(columns(), [row.cells for row in rows(shifts)])
+    if hidden := len(found.shifts) - len(shifts):
+        print(f"{'others' if shifts else 'all statistics'} unchanged: {hidden} rows, see --all")
 
 
 def _words(found: DataDiff, kind: str, image: str) -> str:

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.options import RecipeOption
+
+if TYPE_CHECKING:
+    from segtrail.errors import SegtrailError
 
 
 class FailOn(StrEnum):
@@ -67,18 +70,23 @@ def drift(
     progress = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with progress:
         found = run(Workspace.find(), recipe, images=images, data_version=data_version, out=out)
+    failed = _failure(found.severity, found.says, fail_on)
     if as_json:
         import json
 
         print(json.dumps(found.result, indent=2, sort_keys=True, allow_nan=False))
     else:
         _show(found.slices)
+        for note in found.notes:
+            print(note)
         unreadable = found.result["new"]["unreadable"]
         if unreadable:
             print(f"{len(unreadable)} could not be read: see {found.report}")
-        print(f"{found.says}\nreport: {found.report}")
-    if fail_on is not None:
-        _fail(found.severity, found.says, fail_on)
+        if failed is None:
+            print(found.says)
+        print(f"report: {found.report}")
+    if failed is not None:
+        raise failed
 
 
 def _show(slices: Iterable[Any]) -> None:
@@ -89,10 +97,14 @@ def _show(slices: Iterable[Any]) -> None:
                 print(f"  {finding.says}")
 
 
-def _fail(severity: str, says: str, fail_on: FailOn) -> None:
+def _failure(severity: str, says: str, fail_on: FailOn | None) -> SegtrailError | None:
+    """Returns what ends the command, with the verdict, if the severity is to do so."""
     from segtrail.errors import InsufficientEvidenceError, RejectedError
 
+    if fail_on is None:
+        return None
     if severity == "severe" or (severity == "moderate" and fail_on != FailOn.severe):
-        raise RejectedError(says)
+        return RejectedError(says)
     if severity == "insufficient evidence" and fail_on == FailOn.insufficient:
-        raise InsufficientEvidenceError(says)
+        return InsufficientEvidenceError(says)
+    return None

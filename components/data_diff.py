@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from components.comparing.shift import Shift, shifts
@@ -93,6 +94,8 @@ def compare(
     """
     telemetry.switch_off()
     root = workspace.root
+    for word in (before, after):
+        _refuse_older_than_data(root, word)
     name = dataset or _only(workspace, before, after)
     settings = load_dataset(workspace, name)
     new = data_history.find(root, name, after)
@@ -118,6 +121,23 @@ def compare(
         measured.unread,
         old_slices,
         new_slices,
+    )
+
+
+def _refuse_older_than_data(root: Path, word: str | None) -> None:
+    """Says so if a word names a commit from before the first data version.
+
+    What names nothing, and a workspace without any data version, are told elsewhere.
+    """
+    if word is None or word == NOW or word.isdecimal():
+        return
+    try:
+        if data_history.commits(root, word) or not data_history.commits(root):
+            return
+    except WorkspaceError:
+        return
+    raise WorkspaceError(
+        f"{word}: that commit is older than the first data version", "segtrail data log"
     )
 
 

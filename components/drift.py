@@ -51,6 +51,11 @@ class DriftReport:
     folder: Path
 
     @property
+    def notes(self) -> list[str]:
+        """What else to know of the new images, in sentences."""
+        return _notes_on_new(self.result)
+
+    @property
     def report(self) -> Path:
         """The HTML page."""
         return self.folder / REPORT
@@ -75,8 +80,9 @@ def drift(
         out: The folder to write; by default `artifacts/<recipe>/drift`.
 
     Raises:
-        ConfigError: Both `images` and `data_version`, no such folder or revision, or `out` is a
-            folder with something else in it.
+        ConfigError: Both `images` and `data_version`, no such revision, or `out` is a folder
+            with something else in it.
+        DataError: `images` is no folder, or has no image in it.
         LineageError: What the champion learnt from, or the data version, is not in DVC's cache.
         MissingArtifactError: Nothing is promoted, and no examples were made; or no data.
     """
@@ -84,11 +90,12 @@ def drift(
         raise ConfigError("expected --images or --data-version; received both")
     recipe = load_recipe(workspace, name)
     dataset = load_dataset(workspace, recipe.dataset)
-    target = workspace.artifacts(name) / "drift" if out is None else out.absolute()
+    target = workspace.artifacts(name) / "drift" if out is None else out.resolve()
     _refuse_other_content(target)
     baseline = find_baseline(workspace, name)
     if images is not None:
-        arrivals = read_folder(images, dataset.limits, _slices_by_modality(baseline, dataset))
+        by_modality = _slices_by_modality(baseline, dataset)
+        arrivals = read_folder(images, dataset.limits, by_modality, baseline)
     else:
         arrivals = read_version(workspace, recipe.dataset, dataset, baseline, data_version)
     statistics = statistics_of(recipe.drift, dataset.classes, arrivals.masks)
@@ -176,7 +183,7 @@ def _write(
     page = Page(
         f"Drift of {name}",
         result["severity"],
-        [result["says"], *_notes(result)],
+        [result["says"], *_notes_on_new(result), *_notes(result)],
         slices,
         plots,
         [(u.image, _thumbnail(arrivals, u.image), u.says) for u in unusual],
@@ -189,6 +196,14 @@ def _write(
         for (where, statistic), png in plots.items():
             safe = re.sub(r"[^\w-]+", "_", where)
             (folder / "plots" / f"{safe}-{statistic}.png").write_bytes(png)
+
+
+def _notes_on_new(result: dict[str, Any]) -> list[str]:
+    new = result["new"]
+    if not (known := new.get("training_images", 0)):
+        return []
+    verb = "is a training image" if new["compared"] == 1 else "are training images"
+    return [f"{known} of {new['compared']} images {verb} of the baseline"]
 
 
 def _notes(result: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say, track
+from segtrail.quiet import import_quietly
 from segtrail.recipe import Dataset
 from segtrail.workspace import Workspace
 
@@ -67,8 +68,8 @@ def _write(
     rows: list[split_ledger.Row], folder: Path, dataset: Dataset, examples: Examples
 ) -> None:
     import pandas as pd
-    import tensorflow as tf
 
+    tf = import_quietly("tensorflow")
     writers = {split: tf.io.TFRecordWriter(str(examples.records(split))) for split in SPLITS}
     manifest = []
     for row in track(rows, "writing examples"):

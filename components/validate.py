@@ -74,8 +74,9 @@ def _write_statistics(manifest: pd.DataFrame, folder: Path) -> None:
 
 
 def _tell(outcome: Outcome, result: ValidationResult, name: str) -> None:
-    for line in outcome.summary:
-        say(line)
+    verdict, compared = outcome.summary
+    say(f"{'Valid' if outcome.passed else 'NOT VALID'}: {verdict}")
+    say(compared)
     for kind, findings in (("error", outcome.errors), ("warning", outcome.warnings)):
         for finding in findings:
             say(f"  {kind}: {finding.check.name}: {finding.says}")

@@ -43,7 +43,7 @@ def rows(shifts: Sequence[Shift]) -> list[Row]:
             f"{shift.n_before} → {shift.n_after}",
             page.number(shift.mean_before),
             page.number(shift.mean_after),
-            "-" if shift.deviations is None else f"{shift.deviations:+.2f}",
+            "-" if shift.deviations is None else _signed(shift.deviations),
             "-" if shift.ks is None else f"{shift.ks:.3f}",
         )
         out.append(Row(cells, shift.slice != last, is_large(shift)))
@@ -55,6 +55,16 @@ def is_large(shift: Shift) -> bool:
     """Whether the means or the distributions are far apart."""
     far = abs(shift.deviations or 0) >= LARGE_DEVIATIONS
     return far or (shift.ks or 0) >= LARGE_KS
+
+
+def is_changed(shift: Shift) -> bool:
+    """Whether the distribution of a statistic is another, or was or is none at all."""
+    return shift.ks is None or shift.ks > 0
+
+
+def _signed(deviations: float) -> str:
+    """Returns two decimals, or one digit of what they would not show."""
+    return f"{deviations:+.1g}" if 0 < abs(deviations) < 0.005 else f"{deviations:+.2f}"
 
 
 def html(diff: DataDiff, most: int) -> str:

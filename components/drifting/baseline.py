@@ -44,6 +44,16 @@ class Baseline:
         """SHA-256 of image and mask of each row, whatever its split."""
         return frozenset((row["sha256"], row["mask_sha256"]) for row in self.rows)
 
+    @cached_property
+    def learnt_from(self) -> frozenset[str]:
+        """SHA-256 of each training image as it landed."""
+        return frozenset(row["sha256"] for row in self.training)
+
+    @cached_property
+    def delivered(self) -> frozenset[str]:
+        """SHA-256 of the files that training images were delivered in, as far as is known."""
+        return frozenset(str(row.get("delivered_sha256", "")) for row in self.training)
+
 
 def find_baseline(workspace: Workspace, recipe: str) -> Baseline:
     """Returns the champion's baseline, out of DVC's cache as of the commit it came from.

@@ -9,7 +9,7 @@ from typing import Any
 from components.drifting.arrivals import Arrivals, Pixels, in_threads
 from components.drifting.baseline import Baseline
 from components.ingestion.problems import Problems
-from lineage import data_version
+from lineage import data_history, data_version
 from segtrail import git, split_ledger
 from segtrail.errors import (
     ConfigError,
@@ -98,6 +98,11 @@ def _contents(
         raise ConfigError(
             f"--data-version {revision!r}: git knows no such revision", "segtrail data log"
         ) from None
+    if not data_history.commits(root, commit):
+        raise LineageError(
+            f"--data-version {revision}: that commit is older than the first data version",
+            "segtrail data log",
+        )
     files = data_version.tree(root, commit, name)
 
     def read(path: str) -> bytes:

@@ -10,6 +10,7 @@ from components.validating import offline, pages, tables, thumbnails
 from components.validating.baseline import Baseline
 from components.validating.running import Finding, run
 from components.validating.suite import Table, checks
+from components.validating.thumbnails import Tiny
 from segtrail.recipe import Dataset, Validation
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ class Outcome:
     Attributes:
         findings: One a check.
         baseline: What the images were compared with, if there was one.
+        images: How many there are.
     """
 
     findings: list[Finding]
     baseline: Baseline | None
+    images: int
 
     @property
     def errors(self) -> list[Finding]:
@@ -46,14 +49,19 @@ class Outcome:
         return not self.errors
 
     @property
+    def verdict(self) -> str:
+        """Whether the images are valid, and how many checks they fail."""
+        failing = (("error", self.errors), ("warning", self.warnings))
+        counts = [_count(len(found), kind) for kind, found in failing if found]
+        return ", ".join(["Valid" if self.passed else "NOT VALID", *counts])
+
+    @property
     def summary(self) -> list[str]:
-        """The verdict, and what the images were compared with."""
-        count, errors, warnings = len(self.findings), len(self.errors), len(self.warnings)
-        noun = "warning" if warnings == 1 else "warnings"
+        """How much was checked, and what the images were compared with."""
+        errors, warnings = len(self.errors), len(self.warnings)
         return [
-            f"Valid: no error in {count} checks, {warnings} {noun}."
-            if self.passed
-            else f"NOT VALID: {errors} of {count} checks fail; {warnings} {noun} besides.",
+            f"{_count(self.images, 'image')}, {_count(len(self.findings), 'check')}: "
+            f"{_count(errors, 'error')}, {_count(warnings, 'warning')}.",
             "No baseline: the images were not compared with earlier ones."
             if self.baseline is None
             else f"Compared with the baseline of {self.baseline.images} images.",
@@ -63,6 +71,7 @@ class Outcome:
         """Returns the outcome as plain JSON values."""
         return {
             "passed": self.passed,
+            "images": self.images,
             "expectations": len(self.findings),
             "failed": [_as_json(finding) for finding in self.errors],
             "warnings": [_as_json(finding) for finding in self.warnings],
@@ -98,15 +107,24 @@ def check(
         known = baseline.slices if baseline else ()
         made["splits"] = tables.splits_table(manifest, dataset.splits, dataset.classes, known)
     found = run(checks(options, dataset, baseline, well_formed), made, docs)
-    outcome = Outcome(found, baseline)
+    outcome = Outcome(found, baseline, len(manifest))
     if docs is not None:
         offline.make_offline(docs)
-        pictures = _pictures(outcome, manifest, data, docs / pages.THUMBNAILS) if data else {}
-        pages.add_findings(docs, found, pictures, outcome.summary)
+        pictures = {}
+        if data is not None:
+            tiny = Tiny(dataset.masks, len(dataset.classes), options.min_object)
+            pictures = _pictures(outcome, manifest, data, docs / pages.THUMBNAILS, tiny)
+        pages.add_findings(docs, found, pictures, [f"{outcome.verdict}.", *outcome.summary])
     return outcome
 
 
-def _pictures(outcome: Outcome, manifest: pd.DataFrame, data: Path, folder: Path) -> dict[str, str]:
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number < 2 else 's'}"
+
+
+def _pictures(
+    outcome: Outcome, manifest: pd.DataFrame, data: Path, folder: Path, tiny: Tiny
+) -> dict[str, str]:
     failing = [
         row.key
         for finding in (*outcome.errors, *outcome.warnings)
@@ -119,7 +137,7 @@ def _pictures(outcome: Outcome, manifest: pd.DataFrame, data: Path, folder: Path
     named = manifest[manifest["image"].isin(wanted)]
     columns = (named[name].astype(str) for name in ("image", "sha256", "mask_sha256"))
     digests = {image: (own, mask) for image, own, mask in zip(*columns, strict=True)}
-    return thumbnails.write(wanted, digests, data, folder)
+    return thumbnails.write(wanted, digests, data, folder, tiny)
 
 
 def _as_json(finding: Finding) -> dict[str, Any]:

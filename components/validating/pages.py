@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 from components.validating.running import Finding, marker
 from segtrail.files import write_text
 
-PAGE, THUMBNAILS = "findings.html", "thumbnails"
+Status = Literal["danger", "warning", "success"]  # as Bootstrap calls its colours
+PAGE, INDEX, THUMBNAILS = "findings.html", "index.html", "thumbnails"
 PICTURES = 24  # images shown for each finding
 _IN_TABLE = 6  # … and in Great Expectations' own tables
 _STYLE = """
@@ -34,8 +37,8 @@ def add_findings(
         thumbnails: File names in the site's `thumbnails` folder, by image.
         summary: Lines that say how it went, the verdict first.
     """
-    failed = any(not f.passed and f.check.severity == "error" for f in findings)
-    write_text(site / PAGE, _page(findings, thumbnails, summary, failed))
+    status = _status(findings)
+    write_text(site / PAGE, _page(findings, thumbnails, summary, status))
     for path in site.rglob("*.html"):
         page, root = path.read_text(encoding="utf-8"), ""
         if path.name == PAGE:
@@ -43,15 +46,46 @@ def add_findings(
         root = "../" * len(path.relative_to(site).parents[0].parts)
         for number, finding in enumerate(findings):
             page = page.replace(marker(number), _in_table(number, finding, thumbnails, root))
-        page = page.replace("<body>", f"<body>\n{_banner(summary, failed, root)}", 1)
+        page = page.replace("<body>", f"<body>\n{_banner(summary, status, root)}", 1)
+        for table in {finding.check.table for finding in findings}:
+            mine = [finding for finding in findings if finding.check.table == table]
+            if _status(mine) == "warning":
+                says = _warnings(sum(not finding.passed for finding in mine))
+                if path == site / INDEX:
+                    page = _amber_row(page, table, says)
+                elif path.is_relative_to(site / "validations" / table):
+                    page = _RESULT.sub(rf"\1{_AMBER} {says}", page)
         write_text(path, page)
 
 
-def _banner(summary: Sequence[str], failed: bool, root: str) -> str:
-    kind = "danger" if failed else "success"
+# Great Expectations calls a run failed whatever the severity of what fails.
+_AMBER = '<i class="fas fa-exclamation-triangle text-warning" aria-hidden="true"></i>'
+_RESULT = re.compile(r'(Status:</span> )<i class="fas fa-times text-danger"[^>]*></i> Failed')
+
+
+def _amber_row(index: str, table: str, says: str) -> str:
+    """Returns the index with a run that has warnings only marked so."""
+    row = re.compile(
+        r'<i class="fas fa-times text-danger ge-failed-icon" ></i>'
+        rf"((?:(?!ge-failed-icon).)*?'_table_row_link_path': 'validations/{table}/[^']*', "
+        r"'_validation_success_text': ')Failed'"
+    )
+    return row.sub(rf"{_AMBER} {says}\1Warnings'", index)
+
+
+def _status(findings: Sequence[Finding]) -> Status:
+    failing = {finding.check.severity for finding in findings if not finding.passed}
+    return "danger" if "error" in failing else "warning" if failing else "success"
+
+
+def _warnings(count: int) -> str:
+    return f"{count} warning{'' if count == 1 else 's'}"
+
+
+def _banner(summary: Sequence[str], status: Status, root: str) -> str:
     more = " ".join(map(escape, summary[1:]))
     return (
-        f'<div class="alert alert-{kind} m-0 rounded-0"><strong>{escape(summary[0])}</strong> '
+        f'<div class="alert alert-{status} m-0 rounded-0"><strong>{escape(summary[0])}</strong> '
         f'{more} <a class="alert-link" href="{root}{PAGE}">The findings, with their images</a>'
         "</div>"
     )
@@ -79,7 +113,10 @@ def _badge(finding: Finding) -> str:
 
 
 def _page(
-    findings: Sequence[Finding], thumbnails: Mapping[str, str], summary: Sequence[str], failed: bool
+    findings: Sequence[Finding],
+    thumbnails: Mapping[str, str],
+    summary: Sequence[str],
+    status: Status,
 ) -> str:
     numbered = [(n, finding) for n, finding in enumerate(findings) if not finding.passed]
     numbered.sort(key=lambda item: (item[1].check.severity != "error", item[0]))
@@ -101,7 +138,7 @@ style-src 'self' file: 'unsafe-inline'">
 <div class="container-fluid p-4">
 <p><a href="index.html">Data Docs</a></p>
 <h1 class="h3">What validation found</h1>
-<div class="alert alert-{"danger" if failed else "success"}"><strong>{escape(summary[0])}</strong>
+<div class="alert alert-{status}"><strong>{escape(summary[0])}</strong>
 {lines}</div>
 {body}
 <p class="text-muted">{held} of {len(findings)} checks hold: see the <a href="index.html">Data \
@@ -116,13 +153,15 @@ def _section(number: int, finding: Finding, thumbnails: Mapping[str, str]) -> st
     check = finding.check
     head = (
         f'<section id="check-{number}" class="mb-4"><h2 class="h5">{_badge(finding)} '
-        f"<code>{escape(check.name)}</code></h2>\n<p>{escape(check.says)}"
+        f"<code>{escape(check.name)}</code></h2>\n<p>Expected: {escape(check.says)}"
     )
     if finding.count:
         noun = "images" if check.table == "images" else "rows"
-        head += f": <strong>{finding.count:,} of {finding.of:,} {noun}</strong> are not so"
+        head += f"; not so for <strong>{finding.count:,} of {finding.of:,} {noun}</strong>"
     if finding.problem:
-        head += f": <strong>{escape(finding.problem)}</strong>"
+        head += f"; <strong>{escape(finding.problem)}</strong>"
+    if check.name == "small-objects":
+        head += ". Each such object has a ring"
     head += "</p>"
     if check.table != "images":
         items = "".join(f"<li>{escape(str(row))}</li>" for row in finding.rows)

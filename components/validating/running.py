@@ -58,15 +58,17 @@ class Finding:
 
     @property
     def says(self) -> str:
-        """The check in words and, if it fails, what was found."""
-        says = self.check.says
+        """The check in words; if it fails, that it was expected, and what was found."""
         if self.passed:
-            return says
+            return self.check.says
+        says = [f"expected: {self.check.says}"]
         if self.rows:
             shown = ", ".join(map(str, self.rows[:_SHOWN]))
             more = f" and {self.count - _SHOWN} more" if self.count > _SHOWN else ""
-            says += f": {shown}{more}"
-        return f"{says}: {self.problem}" if self.problem else says
+            says.append(f"not so for {shown}{more}")
+        if self.problem:
+            says.append(self.problem)
+        return "; ".join(says)
 
 
 def run(

@@ -19,15 +19,17 @@ import yaml
 from cli import data_drift
 from components.drift import REPORT, RESULT, drift
 from lineage import ledger
-from segtrail import git, split_ledger
+from segtrail import git, png, split_ledger
+from segtrail.artifacts import Examples
 from segtrail.errors import (
     ConfigError,
+    DataError,
     InsufficientEvidenceError,
     LineageError,
     MissingArtifactError,
     RejectedError,
 )
-from segtrail.files import sha256_bytes
+from segtrail.files import sha256_bytes, sha256_file
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, encode_png
 from segtrail.split_ledger import Row
@@ -226,6 +228,74 @@ def test_nothing_readable_is_insufficient_evidence(workspace, tmp_path):
     assert found.report.exists()
 
 
+def test_a_folder_without_an_image_is_an_error(workspace, tmp_path):
+    folder = tmp_path / "production"
+    (folder / "deep").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"no image in .*: PNG, JPEG, BMP or TIFF files are looked"):
+        drift(workspace, RECIPE, images=folder)
+    (folder / "deep" / "notes.txt").write_text("no image either")
+    with pytest.raises(DataError, match=r"no image in .*notes\.txt"):
+        drift(workspace, RECIPE, images=folder)
+    assert not (workspace.artifacts(RECIPE) / "drift").exists()
+    (folder / "a").write_bytes(b"\xff\xd8\xff\xe0")  # a JPEG without suffix, cut short
+    found = drift(workspace, RECIPE, images=folder)
+    assert found.severity == "insufficient evidence"
+    assert {item["image"] for item in found.result["new"]["unreadable"]} == {
+        "a", "deep/notes.txt",
+    }  # fmt: skip
+
+
+def test_training_images_among_the_new_are_told(workspace, tmp_path):
+    folder = fill(tmp_path / "production", range(100, 130))
+    assert drift(workspace, RECIPE, images=folder).notes == []
+    landed = workspace.dataset(DATASET) / "images"
+    for number in (0, 1, 5):  # each sixth is a test image
+        shutil.copy(landed / f"first-{number}.png", folder / f"copy {number}.png")
+    found = drift(workspace, RECIPE, images=folder)
+    assert found.notes == ["2 of 33 images are training images of the baseline"]
+    assert found.result["new"]["training_images"] == 2
+    assert found.notes[0] in found.report.read_text()
+
+
+def test_training_images_that_were_delivered_as_something_else_are_known(workspace, tmp_path):
+    """Pages of one TIFF: some were dealt to training."""
+    pages = [micrograph(seed)[0] for seed in range(24)]
+    stack = tmp_path / "production" / "stack.tif"
+    stack.parent.mkdir()
+    cv2.imwritemulti(str(stack), pages)
+    path = Examples.of(workspace, RECIPE).manifest
+    manifest = pd.read_parquet(path)
+    for number in range(20):
+        row = manifest["image"] == f"first-{number}"
+        manifest.loc[row, "delivered_sha256"] = sha256_file(stack)
+        manifest.loc[row, "sha256"] = sha256_bytes(png.encode(pages[number]))
+    path.unlink()  # it may be a link into DVC's cache
+    manifest.to_parquet(path)
+    config.withdraw(workspace.models_config, RECIPE)
+    found = drift(workspace, RECIPE, images=stack.parent)
+    trained = sum(number % 6 != 5 for number in range(20))
+    assert found.notes == [f"{trained} of 24 images are training images of the baseline"]
+
+
+def test_paths_are_told_without_detours(workspace, tmp_path, monkeypatch):
+    fill(tmp_path / "production", range(100, 105))
+    monkeypatch.chdir(workspace.root)
+    found = drift(workspace, RECIPE, images=Path("data/../../production"), out=Path("data/../mine"))
+    assert found.says.count(str(tmp_path / "production")) == 1
+    assert found.report == workspace.root.resolve() / "mine" / REPORT
+    assert ".." not in json.dumps(found.result)
+    shutil.copytree(tmp_path / "production", workspace.root / "below")
+    found = drift(workspace, RECIPE, images=workspace.root / "data/../below")
+    assert "5 images of below," in found.says
+
+
+def test_a_version_from_before_the_data_is_called_so(workspace):
+    tree = git.run(workspace.root, "hash-object", "-t", "tree", "-w", "/dev/null")
+    older = git.run(workspace.root, "commit-tree", "-m", "Before there was data", tree)
+    with pytest.raises(LineageError, match="older than the first data version"):
+        drift(workspace, RECIPE, data_version=older)
+
+
 def test_other_formats_depths_and_pages_are_read(workspace, tmp_path):
     folder = fill(tmp_path / "production", range(100, 110), suffix=".bmp")
     fill(folder, range(110, 120), lambda p: p.astype(np.uint16) * 257, ".tif")
@@ -315,8 +385,9 @@ def test_a_baseline_that_is_gone_from_the_cache_is_an_error_that_says_what_to_do
 def test_what_is_wrong_is_said_before_anything_is_written(workspace, tmp_path):
     with pytest.raises(ConfigError, match="received both"):
         drift(workspace, RECIPE, images=tmp_path, data_version="HEAD")
-    with pytest.raises(ConfigError, match="expected a folder of images"):
+    with pytest.raises(DataError, match="expected a folder of images") as nowhere:
         drift(workspace, RECIPE, images=tmp_path / "nowhere")
+    assert nowhere.value.exit_code == 1  # as `segtrail ingest` of a path that is not there
     with pytest.raises(ConfigError, match="git knows no such revision"):
         drift(workspace, RECIPE, data_version="--output=x")
     mine = tmp_path / "mine"
@@ -353,6 +424,7 @@ def test_the_command_fails_only_if_told_to(workspace, tmp_path, monkeypatch, cap
         with pytest.raises(RejectedError, match="severe drift") as failed:
             run("--images", bad, "--fail-on", severity)
         assert failed.value.exit_code == 3
+        assert failed.value.message not in capsys.readouterr().out  # the error says it
     assert "insufficient evidence" in run("--images", few, "--fail-on", "moderate")
     with pytest.raises(InsufficientEvidenceError) as insufficient:
         run("--images", few, "--fail-on", "insufficient")

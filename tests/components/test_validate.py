@@ -129,6 +129,9 @@ def test_without_a_baseline_it_says_so_and_passes(good: pd.DataFrame) -> None:
     outcome = check(good, Validation(), DATASET, None)
     assert list(found(outcome)) == ["baseline-there"]
     assert outcome.passed
+    assert outcome.verdict == "Valid, 1 warning"
+    assert outcome.summary[0].startswith("50 images, ")
+    assert outcome.summary[0].endswith(" checks: no error, 1 warning.")
     assert outcome.summary[1].startswith("No baseline")
 
 
@@ -210,7 +213,10 @@ def test_what_two_images_share_is_found(good: pd.DataFrame) -> None:
     assert names["content-leakage"] == ["cell-10", "cell-14"]
     assert names["group-leakage"] == ["cell-30", "cell-34"]
     (twins,) = [f for f in outcome.warnings if f.check.name == "duplicate-images"]
-    assert "cell-03 (image twin cell-08), cell-08 (image twin cell-03)" in twins.says
+    assert twins.says.startswith(
+        "expected: no two images have the same content; not so for "
+        "cell-03 (image twin cell-08), cell-08 (image twin cell-03)"
+    )
 
 
 def test_what_a_split_lacks_is_found(good: pd.DataFrame) -> None:
@@ -398,10 +404,58 @@ def _shows_the_images(docs: Path) -> None:
     assert "findings.html" in (docs / "index.html").read_text()
 
 
+def test_warnings_alone_are_neither_green_nor_red(good: pd.DataFrame, tmp_path: Path) -> None:
+    baseline = infer(good, "cells", DATASET)
+
+    def docs(name: str, **values: dict[int, object]) -> tuple[str, str, str]:
+        site = tmp_path / name
+        check(changed(good, **values), Validation(), DATASET, baseline, docs=site)
+        (result,) = site.glob("validations/images/*/*/*.html")
+        pages = (site / "index.html", site / "findings.html", result)
+        index, findings, images = (page.read_text() for page in pages)
+        return index, findings, images
+
+    twins = {20: "a" * 64, 21: "a" * 64}
+    index, findings, images = docs("warnings", mask_sha256=twins, smallest_object={3: 3})
+    for page in (index, findings, images):
+        assert "alert-warning" in page
+        assert "<strong>Valid, 2 warnings.</strong>" in page
+    assert "50 images, " in index
+    assert "fa-times" not in index
+    assert index.count("fa-exclamation-triangle text-warning") == 1
+    assert sorted(re.findall(r"_validation_success_text': '(\w+)'", index)) == [
+        "Success", "Success", "Warnings",
+    ]  # fmt: skip
+    assert re.search(r"Status:</span> <i [^>]*text-warning[^>]*></i> 2 warnings", images)
+    assert "Expected: no two images have the same mask; not so for <strong>2 of 50" in findings
+
+    index, findings, images = docs("errors", mask_sha256=twins, same_size={3: False})
+    for page in (index, findings, images):
+        assert "alert-danger" in page
+        assert "<strong>NOT VALID, 1 error, 1 warning.</strong>" in page
+    assert "_validation_success_text': 'Failed'" in index
+    assert "Warnings'" not in index
+    assert re.search(r"Status:</span> <i [^>]*></i> Failed", images)
+
+    index, findings, _ = docs("nothing")
+    assert "alert-success" in index
+    assert "<strong>Valid.</strong>" in index
+    assert "alert-success" in findings
+
+
 def _number(page: str, name: str) -> str:
     number = re.search(rf'id="check-(\d+)"[^§]*?<code>{name}<', page.replace("<section", "§"))
     assert number
     return number[1]
+
+
+def test_it_is_said_how_many_images_were_checked(made: Workspace, capsys) -> None:
+    result = read_json(validate_examples(made, "nuclei").result)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(
+        rf"NOT VALID: 50 images, {result['expectations']} checks: 3 errors, \d+ warnings\.", first
+    )
+    assert result["images"] == 50
 
 
 def test_the_same_examples_give_the_same_result(made: Workspace) -> None:

@@ -22,7 +22,7 @@ from segtrail.errors import ConfigError
 from segtrail.files import sha256_bytes, write_bytes, write_text
 from segtrail.images import decode_image, encode_png
 from segtrail.params import load_params
-from segtrail.recipe import Dataset, Splits, Validation
+from segtrail.recipe import Dataset, MaskKind, Splits, Validation
 
 ROOT = Path(__file__).parents[2]
 FINITE = st.floats(-1e6, 1e6, allow_nan=False, width=32)
@@ -201,6 +201,34 @@ def test_the_mask_is_outlined_in_green_and_not_filled() -> None:
     assert green[20, 20:40].all()
     assert not green[25:35, 25:35].any()
     assert not green[:18].any()
+
+
+@pytest.mark.parametrize("kind", ["instances", "classes", "multilabel"])
+def test_objects_too_small_to_be_seen_have_a_ring(kind: MaskKind) -> None:
+    """Two pixels of a photograph of 1,600: a sixth of a pixel of its thumbnail."""
+    tiny = thumbnails.Tiny(kind, 2, below=4)
+    mask = np.zeros((1200, 1600), np.uint16)
+    mask[100:300, 100:400] = 1  # far from being tiny
+    pixels = np.full(mask.shape, 90, np.uint8)
+    without = decode_image(thumbnails.thumbnail(pixels, mask, tiny), "thumbnail").astype(int)
+    mask[800:802, 1200] = 2
+    assert thumbnails.tiny_objects(mask, tiny) == [((800.5, 1200.0), 2)]
+    ringed = decode_image(thumbnails.thumbnail(pixels, mask, tiny), "thumbnail").astype(int)
+    rows, columns = np.nonzero(np.abs(ringed - without).max(axis=2) > 40)
+    scale = 192 / 1600
+    assert abs(rows.mean() - 801 * scale) < 1.5
+    assert abs(columns.mean() - 1200.5 * scale) < 1.5
+    assert 10 < np.ptp(rows) < 24
+    assert np.ptp(columns) == pytest.approx(np.ptp(rows), abs=2)
+    reddish = ringed[rows, columns]
+    assert reddish[:, 0].mean() > reddish[:, 1].mean() + 40
+
+
+def test_rings_do_not_fill_the_picture() -> None:
+    mask = np.zeros((100, 100), np.uint16)
+    mask[::4, ::4] = np.arange(1, 626).reshape(25, 25)
+    assert len(thumbnails.tiny_objects(mask, thumbnails.Tiny("instances", 1, 4))) == 50
+    assert thumbnails.tiny_objects(mask, thumbnails.Tiny("instances", 1, 1)) == []
 
 
 def test_pictures_are_of_the_very_images_and_of_no_other_file(tmp_path: Path) -> None:

@@ -318,6 +318,46 @@ def test_the_table(data, capsys):
     assert "no image differs" in capsys.readouterr().out
 
 
+def test_what_did_not_shift_is_counted_and_not_listed(data, capsys):
+    """One mask of many images is another: image statistics and other slices stay as they were."""
+    for number in range(60):
+        data.put(f"more-{number}", *data_versions.cells(1000 + number), slice="light")
+    data.deliver("Ada", added=60)
+    pixels, mask = data_versions.cells(0)
+    data.put("a", pixels, np.where(mask == 1, mask, 0))
+    data.write_tables()
+    cli_diff.diff("HEAD", "data/", "cells")
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("slice ")) + 1 :]
+    *shown, last = table
+    assert {tuple(line.split()[:2]) for line in shown} == {
+        (slice_, statistic)
+        for slice_ in ("all", "dark")
+        for statistic in ("foreground", "objects")  # the objects are of one size
+    }
+    cli_diff.diff("HEAD", "data/", "cells", every=True)
+    everything = capsys.readouterr().out.splitlines()
+    hidden = len(everything) - len(lines) + 1
+    assert hidden > 10
+    assert last == f"others unchanged: {hidden} rows, see --all"
+    assert not any(re.search(r" [+-]0\.00 ", line) for line in shown)
+    assert any(line.startswith("light") and "brightness" in line for line in everything)
+
+
+def test_a_commit_from_before_the_data_is_called_so(data):
+    root = data.workspace.root
+    tree = git.run(root, "hash-object", "-t", "tree", "-w", "/dev/null")
+    older = git.run(root, "commit-tree", "-m", "Before there was data", tree)
+    for pair in ((older, "HEAD"), (None, older)):
+        with pytest.raises(WorkspaceError, match="older than the first data version") as caught:
+            compare(data.workspace, *pair, "cells")
+        assert caught.value.hint == "segtrail data log"
+    with pytest.raises(WorkspaceError, match="older than the first data version"):
+        compare(data.workspace, older, "HEAD")
+    with pytest.raises(WorkspaceError, match="expected a git revision"):
+        compare(data.workspace, "nonsense", "HEAD", "cells")
+
+
 def test_the_log(data, capsys):
     cli_log.log()
     lines = capsys.readouterr().out.splitlines()

@@ -186,13 +186,29 @@ def test_faults_are_told_all_at_once(lab):
         assert name in message
 
 
-def test_beyond_twenty_faults_are_counted(lab):
+def test_the_same_fault_of_many_files_is_told_once(lab):
     folder = lab.delivery("bad", "abc")
     for n in range(23):
         lab.write(folder / f"a/masks/x{n:02d}.png", GREY)
     message = refused(lab, folder)
-    assert message.count("all black") == 20
-    assert "and 3 more" in message
+    assert "23 problems" in message
+    assert message.count("all black") == 1
+    assert "23 files (first: a/masks/x00.png, a/masks/x01.png, a/masks/x02.png): " in message
+    lab.ingest(folder, on_bad="quarantine")
+    (report,) = lab.root.glob("quarantine/*/*/report.json")
+    assert all(f"a/masks/x{n:02d}.png" in report.read_text() for n in range(23))
+
+
+def test_a_delivery_of_another_layout_is_told_in_a_line(lab):
+    folder = lab.delivery("bad", "abc")
+    for image in "abc":  # a folder too many, inside
+        (folder / image / "images").rename(folder / image / "pictures")
+        (folder / image / "masks").rename(folder / image / "labels")
+    lines = refused(lab, folder).splitlines()
+    assert len(lines) == 3
+    assert "files (first: a/labels/m0.png, a/labels/m1.png" in lines[1]
+    assert "not in its place: expected <id>/images/<id>.png" in lines[1]
+    assert "wrong --dataset" in lines[2]
 
 
 def test_more_objects_than_16_bits_hold(lab, monkeypatch):
