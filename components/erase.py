@@ -11,6 +11,7 @@ from components.ingestion.history import History, data_versions
 from components.ingestion.object_stores import open_stores
 from components.ingestion.remains import remains
 from components.ingestion.session import writing
+from components.ingestion.working_copies import described
 from segtrail import deliveries, git, split_ledger, tombstones
 from segtrail.errors import DataError
 from segtrail.params import load_dataset, near
@@ -31,6 +32,8 @@ class Erased:
         deleted: How many files each store had of them and of what was made of them; none of
             a store that had been cleared before, or in a dry run.
         to_delete: How many contents had to go, in all stores together.
+        copies: One line for each folder outside `data/` that had copies, or what was made of them.
+        stages: Those of `dvc.lock` that lose files of their outputs, so that they run again.
         remains: One line for each thing that may still hold them, or has learnt from them.
         delivery: Its number among the dataset's deliveries; None if nothing was erased.
         commit: The git commit that records it.
@@ -42,6 +45,8 @@ class Erased:
     versions: int = 0
     deleted: Mapping[str, int] = field(default_factory=dict)
     to_delete: int = 0
+    copies: Sequence[str] = ()
+    stages: Sequence[str] = ()
     remains: Sequence[str] = ()
     delivery: int | None = None
     commit: str | None = None
@@ -108,7 +113,11 @@ def erase(
             erased = Erased(
                 dataset, wanted, before, versions=len(rows),
                 to_delete=len(plan.erased | plan.derived.md5s),
-                remains=remains(workspace, plan, stores),
+                copies=described(workspace.root, erasure.copies_of(workspace, plan))
+                if dry_run
+                else (),
+                stages=plan.stages,
+                remains=remains(workspace, plan, stores, wanted),
             )  # fmt: skip
         if dry_run:
             return erased
@@ -123,9 +132,12 @@ def erase(
             by=by,
             licence="",
         )
-        _, deleted = erasure.purge(workspace, dataset)
+        purged = erasure.purge(workspace, dataset)
         pending.done(dataset)
-    return replace(erased, deleted=deleted, delivery=number, commit=delivery.commit)
+    return replace(
+        erased, deleted=purged.deleted, copies=purged.copies, delivery=number,
+        commit=delivery.commit,
+    )  # fmt: skip
 
 
 def purge(workspace: Workspace, dataset: str) -> Erased:
@@ -137,14 +149,16 @@ def purge(workspace: Workspace, dataset: str) -> Erased:
     """
     load_dataset(workspace, dataset)
     with writing(workspace):
-        plan, deleted = erasure.purge(workspace, dataset)
+        purged = erasure.purge(workspace, dataset)
+        plan = purged.plan
         erasure.Pending(workspace).done(dataset)
         with open_stores(workspace) as stores:
             left = remains(workspace, plan, stores)
     images = sorted({row.image for row in plan.rows})
     return Erased(
-        dataset, before=tuple(images), versions=len(plan.rows), deleted=deleted,
-        to_delete=len(plan.erased | plan.derived.md5s), remains=left,
+        dataset, before=tuple(images), versions=len(plan.rows), deleted=purged.deleted,
+        to_delete=len(plan.erased | plan.derived.md5s), copies=purged.copies,
+        stages=plan.stages, remains=left,
     )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from segtrail.errors import DataError
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-MAX_PAGES = 65_535
+# The directories of the pages are a chain, walked from its first link for each page that is read:
+# 4096 pages come to seconds, 65,535 to hours. Sheets of microscopes have some thousands of slices.
+MAX_PAGES = 4096
 WIDTH, HEIGHT = 256, 257
 _MAX_ENTRIES = 4096  # of a page; BigTIFF's could fill the file, and be read again for each page
 _LAST_TAG = 339
@@ -27,8 +29,8 @@ class TiffFile:
 
     data: bytes
     order: str
-    at: str  # how an offset is written
-    entries: str  # how the number of a directory's entries is written
+    entries: struct.Struct  # how the number of a directory's entries is written
+    at: struct.Struct  # how an offset is written
     first: int
 
     @classmethod
@@ -40,8 +42,8 @@ class TiffFile:
         """
         order = "<" if data[:2] == b"II" else ">"
         big = data[2:4] in (b"+\0", b"\0+")
-        at, entries, where = ("Q", "Q", 8) if big else ("I", "H", 4)
-        return cls(data, order, at, entries, struct.unpack_from(order + at, data, where)[0])
+        entries, at = (struct.Struct(order + code) for code in ("QQ" if big else "HI"))
+        return cls(data, order, entries, at, *at.unpack_from(data, 8 if big else 4))
 
     def page_count(self, name: str) -> int:
         """Returns how many pages there are.
@@ -67,24 +69,24 @@ class TiffFile:
 
     @property
     def _entry_size(self) -> int:
-        return 20 if self.at == "Q" else 12
+        return 4 + 2 * self.at.size  # tag and type, how many values, and these or where they are
 
     def _entries_at(self, page: int) -> tuple[int, int]:
-        """Returns where the entries of a directory start, and how many they are.
+        """Returns where the entries of a directory start, and where they end.
 
         Raises:
             struct.error: The file ends before they do.
         """
         if page > len(self.data):
             raise struct.error("a directory beyond the end")
-        (count,) = struct.unpack_from(self.order + self.entries, self.data, page)
+        (count,) = self.entries.unpack_from(self.data, page)
         if count > _MAX_ENTRIES:
             raise struct.error("more fields than there are kinds of them")
-        start = page + struct.calcsize(self.entries)
-        link = start + count * self._entry_size  # to the next page
-        if link + struct.calcsize(self.at) > len(self.data):
+        start = page + self.entries.size
+        end = start + count * self._entry_size  # where the link to the next page is
+        if end + self.at.size > len(self.data):
             raise struct.error("a directory longer than the file")
-        return start, count
+        return start, end
 
     def _pages(self, name: str) -> Iterator[int]:
         """Yields where the directory of each page is."""
@@ -96,25 +98,24 @@ class TiffFile:
             if len(seen) == MAX_PAGES:
                 raise DataError(f"{name}: more than {MAX_PAGES:,} pages", "split the file")
             seen.add(page)
-            start, count = self._entries_at(page)
+            _, end = self._entries_at(page)
             yield page
-            link = start + count * self._entry_size
-            (page,) = struct.unpack_from(self.order + self.at, self.data, link)
+            (page,) = self.at.unpack_from(self.data, end)
 
     def _fields(self, page: int) -> Fields:
         """Returns the whole numbers of a directory, by tag."""
-        start, count = self._entries_at(page)
-        inline = struct.calcsize(self.at)
+        start, end = self._entries_at(page)
+        inline = self.at.size
         found: Fields = {}
-        for at in range(start, start + count * self._entry_size, self._entry_size):
+        for at in range(start, end, self._entry_size):
             tag, kind = struct.unpack_from(self.order + "HH", self.data, at)
             if not WIDTH <= tag <= _LAST_TAG or kind not in _TYPES:
                 continue
-            (number,) = struct.unpack_from(self.order + self.at, self.data, at + 4)
+            (number,) = self.at.unpack_from(self.data, at + 4)
             dtype = np.dtype(self.order + _TYPES[kind])
             where = at + 4 + inline
             if number * dtype.itemsize > inline:
-                (where,) = struct.unpack_from(self.order + self.at, self.data, where)
+                (where,) = self.at.unpack_from(self.data, where)
             if where + number * dtype.itemsize > len(self.data):
                 raise struct.error("a field beyond the end")
             found[tag] = np.frombuffer(self.data, dtype, number, where)

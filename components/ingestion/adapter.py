@@ -8,18 +8,16 @@ names as an entry point of the group `segtrail.adapters`; its class registers it
 from __future__ import annotations
 
 import functools
-import importlib
-import pkgutil
 import unicodedata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from components.ingestion.archive import Source
+from components.ingestion.plugins import Failure, load_all
 from components.ingestion.problems import Problems
 from components.ingestion.reading import Delivered, read_image
 from segtrail.errors import ConfigError
@@ -29,6 +27,10 @@ from segtrail.recipe import Dataset, MaskKind
 # An id becomes a file name under data/; 200 bytes leave room for an ending.
 _PUNCTUATION = frozenset(" ._+@=()-")
 _LONGEST_ID = 200
+# Names of devices on Windows, whatever comes after a dot.
+_RESERVED = frozenset(
+    {"CON", "NUL", "PRN", "AUX", *(f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³")}
+)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,10 @@ def register(adapter: A) -> A:
 
     Raises:
         ValueError: Another class has the name.
+        TypeError: It is no subclass of `Adapter`.
     """
+    if not issubclass(adapter, Adapter):
+        raise TypeError(f"{adapter.__qualname__} is not a subclass of Adapter")
     known = _ADAPTERS.setdefault(adapter.name, adapter)
     if known.__qualname__ != adapter.__qualname__ or known.__module__ != adapter.__module__:
         raise ValueError(f"two adapters are called {adapter.name!r}: {known} and {adapter}")
@@ -151,34 +156,44 @@ def register(adapter: A) -> A:
 
 
 def adapters() -> dict[str, type[Adapter]]:
-    """Returns all adapters by name: segtrail's own, and those of installed distributions."""
+    """Returns all adapters by name: segtrail's own, and those of installed distributions.
+
+    One that cannot be loaded is left out.
+    """
     _load()
     return dict(sorted(_ADAPTERS.items()))
 
 
 @functools.cache
-def _load() -> None:
+def _load() -> tuple[Failure, ...]:
     from components.ingestion import adapters as package
 
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
-    for entry in entry_points(group=GROUP):
-        entry.load()
+    return load_all(package, GROUP, _ADAPTERS)
 
 
 def adapter_for(dataset: Dataset) -> Adapter:
     """Returns the adapter of a dataset.
 
     Raises:
-        ConfigError: There is none of this name, or the dataset's settings do not fit it.
+        ConfigError: There is none of this name, it cannot be loaded, it lacks methods, or the
+            dataset's settings do not fit it.
     """
-    known = adapters()
-    if dataset.adapter not in known:
+    name, known, failed = dataset.adapter, adapters(), _load()
+    for failure in failed:
+        if failure.is_of(name):
+            raise ConfigError(str(failure), "mend it; docs/adapters.md tells what an adapter is")
+    if name not in known:
         raise ConfigError(
-            f"params.yaml: no adapter {dataset.adapter!r}; there are {', '.join(known)}."
-            + near(dataset.adapter, known)
+            f"params.yaml: no adapter {name!r}; there are {', '.join(known)}."
+            + near(name, known)
+            + "".join(f"\n  not among them: {failure}" for failure in failed)
         )
-    return known[dataset.adapter](dataset)
+    if missing := sorted(known[name].__abstractmethods__):
+        raise ConfigError(
+            f"adapter {name} lacks {' and '.join(missing)}",
+            f"give the class {known[name].__qualname__} what docs/adapters.md shows",
+        )
+    return known[name](dataset)
 
 
 def check_id(image: str, where: str, problems: Problems) -> bool:
@@ -191,7 +206,15 @@ def check_id(image: str, where: str, problems: Problems) -> bool:
         and not image.endswith((" ", "."))
         and len(image.encode()) <= _LONGEST_ID
     ):
-        return True
+        if image.partition(".")[0].rstrip().upper() not in _RESERVED:
+            return True
+        problems.add(
+            where,
+            f"the id {image!a} cannot be a file name everywhere: on Windows it is a device",
+            "rename it",
+            image,
+        )
+        return False
     problems.add(
         where,
         f"the id {image!a} cannot be a file name everywhere: expected letters and digits of any "

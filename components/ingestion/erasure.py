@@ -8,7 +8,9 @@ a crash, after a remote was out of reach, and in every other clone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from components.ingestion import working_copies
 from components.ingestion.erasure_plan import Plan, plan
@@ -23,22 +25,44 @@ from segtrail.tombstones import TOMBSTONES
 from segtrail.workspace import Workspace
 
 
-def purge(workspace: Workspace, dataset: str) -> tuple[Plan, dict[str, int]]:
+@dataclass(frozen=True)
+class Purged:
+    """What `purge` did.
+
+    Attributes:
+        plan: What was to be deleted.
+        deleted: How many files each store still had.
+        copies: One line for each folder outside `data/` that was emptied of copies, or removed.
+    """
+
+    plan: Plan
+    deleted: Mapping[str, int]
+    copies: Sequence[str]
+
+
+def copies_of(workspace: Workspace, doomed: Plan) -> list[Path]:
+    """Returns files and folders of the working tree and of workers' that hold erased images."""
+    images = {row.image for row in doomed.rows}
+    delivered = _delivered(workspace, doomed.dataset, doomed.rows)
+    return [
+        path
+        for copy in (workspace, *working_copies.of_workers(workspace))
+        for path in working_copies.find(copy, doomed.dataset, images, doomed.erased, delivered)
+    ]
+
+
+def purge(workspace: Workspace, dataset: str) -> Purged:
     """Deletes what the tombstones of a dataset name, here and in every remote.
 
     Deletes also what stages made of it: see `components.ingestion.derived`. Waits until no
     worker's flow runs, which could write it anew.
-
-    Returns:
-        What was to be deleted, and how many files each store still had.
 
     Raises:
         WorkspaceError: A remote is out of reach, or something could not be deleted.
     """
     rows = tombstones.read(workspace.dataset(dataset) / TOMBSTONES)
     with contextlib.ExitStack() as stack:
-        copies = [workspace, *working_copies.of_workers(workspace)]
-        for copy in copies[1:]:
+        for copy in working_copies.of_workers(workspace):
             stack.enter_context(flow_lock(copy, say))
         with open_stores(workspace) as stores:
             history = data_versions(workspace, stores.read)
@@ -47,10 +71,9 @@ def purge(workspace: Workspace, dataset: str) -> tuple[Plan, dict[str, int]]:
             deleted = {store.name: _delete(store, md5s, doomed) for store in stores.all}
             if doomed.stages:
                 _forget(workspace, doomed.stages)
-        images = {row.image for row in rows}
-        delivered = _delivered(workspace, dataset, rows)
-        for copy in copies:
-            working_copies.clear(copy, dataset, images, doomed.erased, delivered)
+        copies = copies_of(workspace, doomed)
+        named = working_copies.described(workspace.root, copies)
+        working_copies.remove(copies)
     if doomed.stages:
         count = len(doomed.stages)
         stages = f"{count} stage{'' if count == 1 else 's'}"
@@ -60,7 +83,7 @@ def purge(workspace: Workspace, dataset: str) -> tuple[Plan, dict[str, int]]:
         )  # fmt: skip
         if commit:
             say(f"committed {commit[:10]}: {stages} forgotten, which run again ({LOCK})")
-    return doomed, deleted
+    return Purged(doomed, deleted, named)
 
 
 class Pending:

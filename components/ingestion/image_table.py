@@ -13,6 +13,7 @@ from components.ingestion.archive import Source
 from components.ingestion.problems import Problems
 from components.ingestion.reading import read_text
 from segtrail.errors import DataError
+from segtrail.recipe import ALL
 
 TABLE = "images.csv"
 _COLUMNS = ("image", "slice", "group")
@@ -98,6 +99,14 @@ def _take(table: ImageTable, row: dict[str, str], line: int, problems: Problems)
             table.name,
             f"line {line}: expected a slice of lower-case letters, digits and -, found {slice_!a}",
             "rename it",
+            image,
+        )
+        table.rows[image] = ImageRow()
+    elif slice_ == ALL:
+        problems.add(
+            table.name,
+            f"line {line}: the slice {ALL} stands for every image, in gate rules and reports",
+            "name it otherwise",
             image,
         )
         table.rows[image] = ImageRow()

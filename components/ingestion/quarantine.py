@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,34 @@ def bad_images(problems: Problems) -> dict[str, list[Problem]]:
     by_image: dict[str, list[Problem]] = {}
     for problem in problems:
         by_image.setdefault(problem.image, []).append(problem)
-    if "" in by_image:
-        problems.raise_if_any()
+    if whole := by_image.pop("", []):
+        _refuse(whole, by_image, problems.source)
     return by_image
+
+
+def _refuse(
+    whole: Sequence[Problem], by_image: Mapping[str, Sequence[Problem]], source: str
+) -> None:
+    """Names what concerns the whole delivery, and counts what is wrong with single images.
+
+    Raises:
+        DataError: Always.
+    """
+    named = Problems(source)
+    for problem in whole:
+        named.add(
+            problem.where,
+            f"{problem.what}; concerns the whole delivery, so nothing can be quarantined",
+            problem.remedy,
+        )
+    try:
+        named.raise_if_any()
+    except DataError as e:
+        if not by_image:
+            raise
+        count = len(by_image)
+        images = f"{count} image{'' if count == 1 else 's'}"
+        raise DataError(f"{e.message}\nand something is wrong with {images}", e.hint) from None
 
 
 def keep(

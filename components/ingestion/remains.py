@@ -21,19 +21,24 @@ from serving import config, store
 _SHOWN = 5
 
 
-def remains(workspace: Workspace, plan: Plan, stores: Stores) -> list[str]:
+def remains(
+    workspace: Workspace, plan: Plan, stores: Stores, images: Collection[str] | None = None
+) -> list[str]:
     """Returns one line for each kind of thing that may still hold, or have learnt from, images.
 
     Args:
         workspace: Whose.
         plan: What is erased.
         stores: Where from.
+        images: Ids of those whose deliveries are named; by default of all with a tombstone.
     """
+    if images is None:
+        images = {row.image for row in plan.rows}
     lines = [
         *_models(workspace, plan),
         *_files(workspace, plan),
         *_branches(workspace, plan),
-        *_sources(workspace, plan, stores),
+        *_sources(workspace, plan, stores, images),
         *stores.beyond,
     ]
     if plan.kept:
@@ -175,10 +180,11 @@ def _branches(workspace: Workspace, plan: Plan) -> Iterator[str]:
         yield f"branches whose data.dvc still names the files; merge there: {_some(stale)}"
 
 
-def _sources(workspace: Workspace, plan: Plan, stores: Stores) -> Iterator[str]:
-    """Names the deliveries of every content that the images ever had."""
+def _sources(
+    workspace: Workspace, plan: Plan, stores: Stores, images: Collection[str]
+) -> Iterator[str]:
+    """Names the deliveries of every content that the images ever had, each source once."""
     folder = workspace.dataset(plan.dataset)
-    images = {row.image for row in plan.rows}
     numbers = set()
     for md5 in {
         v.files.get(f"{plan.dataset}/{split_ledger.LEDGER}") for v in plan.history.versions
@@ -187,14 +193,17 @@ def _sources(workspace: Workspace, plan: Plan, stores: Stores) -> Iterator[str]:
             continue
         with contextlib.suppress(DataError):  # as an earlier segtrail wrote it
             rows = split_ledger.parse(content, md5)
-            numbers |= {rows[image].delivery for image in images & rows.keys()}
-    brought = [
-        f"{row.source} (sha256 {row.source_sha256[:12]})"
+            numbers |= {rows[image].delivery for image in images if image in rows}
+    brought = {
+        row.source_sha256: f"{row.source} (sha256 {row.source_sha256[:12]})"
         for row in deliveries.read(folder / deliveries.DELIVERIES)
         if str(row.delivery) in numbers and row.source_sha256
-    ]
+    }
     if brought:
-        yield f"what was delivered, wherever it lies: {_some(brought)}"
+        yield (
+            f"what was delivered, wherever it lies: {_some(list(brought.values()))}; and any "
+            "other archive that has them too"
+        )
 
 
 def _count(n: int, what: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from components.ingestion import quarantine
@@ -22,14 +24,14 @@ def of_workers(workspace: Workspace) -> list[Workspace]:
     return [Workspace(git.parent, workspace.home) for git in folders]
 
 
-def clear(
+def find(
     workspace: Workspace,
     dataset: str,
     images: Collection[str],
     erased: Collection[str],
     delivered: Collection[str],
-) -> int:
-    """Removes copies of erased images from one working tree; returns how many files.
+) -> list[Path]:
+    """Returns files and folders of one working tree that hold copies of erased images.
 
     What a landing has left in `data/` stays: there the images are gone already, except in a
     worker's clone.
@@ -41,27 +43,58 @@ def clear(
         erased: The md5 of image and mask files.
         delivered: The SHA-256 of files in which they were delivered.
     """
-    count = 0
+    found: list[Path] = []
     for folder in _artifacts(workspace, dataset):
         for name in REMADE:
-            for path in (folder / name, *folder.glob(f".{name}.*.tmp")):
-                if path.exists():
-                    shutil.rmtree(path)
-                    count += 1
+            found += [
+                path
+                for path in (folder / name, *sorted(folder.glob(f".{name}.*.tmp")))
+                if path.exists()
+            ]
         for name in LOOKED_INTO:
-            for path in folder.glob(f"*/{name}"):
-                if holds_erased(path.read_bytes(), erased):
-                    path.unlink()
-                    count += 1
-    for path in quarantine.files_of(workspace, dataset, images):
-        path.unlink()
-        count += 1
+            found += [
+                path
+                for path in sorted(folder.glob(f"*/{name}"))
+                if holds_erased(path.read_bytes(), erased)
+            ]
+    found += quarantine.files_of(workspace, dataset, images)
     for path in _scratch_files(workspace, dataset):
-        md5, sha256 = _digests(path)
-        if md5 in erased or sha256 in delivered:
-            path.unlink()
-            count += 1
-    return count
+        with contextlib.suppress(FileNotFoundError):  # somebody else's, and gone
+            md5, sha256 = _digests(path)
+            if md5 in erased or sha256 in delivered:
+                found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def described(root: Path, paths: Iterable[Path]) -> list[str]:
+    """Returns a line for each folder that `find` returned, or in which it found files.
+
+    Args:
+        root: Below which all of them are.
+        paths: Which exist.
+    """
+    counts: Counter[str] = Counter()
+    for path in paths:
+        inside = path.relative_to(root)
+        if path.is_dir():
+            counts[f"{inside.as_posix()}/"] = 0
+        elif inside.parts[0] == "quarantine":  # quarantine/<dataset>/<delivery>/...
+            counts["/".join(inside.parent.parts[:3]) + "/"] += 1
+        else:
+            counts[f"{inside.parent.as_posix()}/"] += 1
+    return [
+        f"{name} ({n} file{'' if n == 1 else 's'})" if n else name
+        for name, n in sorted(counts.items())
+    ]
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Removes what `find` returned."""
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _artifacts(workspace: Workspace, dataset: str) -> list[Path]:

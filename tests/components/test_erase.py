@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 import yaml
 
 from cli.main import main
-from components.erase import erase, purge
+from components.erase import Erased, erase, purge
 from components.ingest import ingest
 from components.ingestion import versioning
 from flows import clone
@@ -273,8 +275,14 @@ def test_the_bytes_are_nowhere_and_the_others_are_whole(lab: Lab) -> None:
     ]  # fmt: skip
     remains = "\n".join(done.remains)
     assert "delivery (sha256" in remains
+    assert set(done.copies) >= {
+        "artifacts/demo/examples/", "artifacts/demo/validation/", "artifacts/demo/drift/",
+        "quarantine/cells/x-1/ (1 file)", ".segtrail/champion-scores/ (1 file)",
+        ".segtrail/workers/demo/artifacts/demo/examples/",
+    }  # fmt: skip
     assert "segtrail data purge" in remains
     check_others(lab)
+    assert "in no store" not in remains
 
 
 def plant_copies(lab: Lab, content: bytes) -> None:
@@ -353,13 +361,92 @@ def test_a_dry_run_changes_nothing(
         main(["data", "erase", "-d", DATASET, "--ids", f"@{ids}", "--reason", "r", "--dry-run"])
     assert ended.value.code == 0
     said = capsys.readouterr().out
-    assert "cells: would erase 2 images in 3 versions: " in said
+    assert "cells: would erase 2 images (3 contents): " in said
+    for folder in ("examples", "validation", "transform", "evaluation"):
+        assert f"\n  would delete: artifacts/demo/{folder}/\n" in said
+    assert "leave dvc.lock and run again: " in said
     assert "\nnot erased:\n  - " in said
     assert snapshot() == before
     with pytest.raises(SystemExit) as ended:
         main(["data", "erase", "--dataset", DATASET, "--ids", "@missing.txt", "--reason", "r"])
     assert ended.value.code == 2
     assert "missing.txt: cannot be read" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """What somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "code", "erased"),
+    [
+        (None, [], 2, False),
+        ("n\n", [], 130, False),
+        ("\n", [], 130, False),
+        ("", [], 130, False),
+        ("y\n", [], 0, True),
+        (None, ["--yes"], 0, True),
+    ],
+)
+def test_it_asks_before_it_erases(lab, monkeypatch, capsys, typed, options, code, erased) -> None:
+    monkeypatch.chdir(lab.root)
+    if typed is not None:
+        monkeypatch.setattr("sys.stdin", Terminal(typed))
+    head = git.head(lab.root)
+    arguments = ["data", "erase", "-d", DATASET, "--ids", "a", "--reason", "r", *options]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    said = capsys.readouterr()
+    assert ended.value.code == code
+    assert (git.head(lab.root) != head) == erased
+    assert (lab.root / "data/cells/images/a.png").exists() != erased
+    if typed is None and not options:
+        assert "--yes erases without asking" in said.err
+        return
+    assert ("cells: would erase 1 image (2 contents): " in said.out) == (typed is not None)
+    assert ("Erase 1 image (2 contents) of cells? " in said.out) == (typed is not None)
+    assert ("cells: erased 1 image (2 contents) (delivery 3)" in said.out) == erased
+    assert ("\n  deleted: artifacts/demo/examples/\n" in said.out) == erased
+
+
+def test_each_archive_is_named_once_and_only_if_it_had_the_image(lab: Lab) -> None:
+    """Image a came in delivery 1, then other in 2; e in 3, and in 5, the same archive again."""
+
+    def archives(done: Erased) -> list[str]:
+        (line,) = [line for line in done.remains if line.startswith("what was delivered")]
+        return re.findall(r"sha256 ([0-9a-f]{12})", line)
+
+    lab.deliver({"e": 0})
+    ingest(lab.workspace, DATASET, remove=["e"])
+    lab.deliver({"e": 0}, replace=True)
+    lab.deliver({"f": 0})
+    rows = deliveries.read(lab.root / "data/cells/deliveries.csv")
+    first, second, third, _, again, last = [row.source_sha256[:12] for row in rows]
+    assert third == again
+    planned = erase(lab.workspace, DATASET, ["a", "e"], reason="r", dry_run=True)
+    assert archives(planned) == [first, second, third]
+    assert archives(erase(lab.workspace, DATASET, ["a"], reason="r")) == [first, second]
+    assert archives(erase(lab.workspace, DATASET, ["e"], reason="r")) == [third]
+    assert archives(erase(lab.workspace, DATASET, ["f", "b"], reason="r")) == [first, last]
+    assert archives(purge(lab.workspace, DATASET)) == [first, second, third, last]
+
+
+def test_an_empty_data_folder_is_no_lost_listing(lab: Lab) -> None:
+    """As `data.dvc` is shipped: DVC keeps no listing of a folder without files."""
+    pointer = lab.root / "data.dvc"
+    now = pointer.read_text()
+    empty = "d751713988987e9331980363e24189ce.dir"
+    pointer.write_text(
+        f"outs:\n- md5: {empty}\n  size: 0\n  nfiles: 0\n  hash: md5\n  path: data\n"
+    )
+    git.commit(lab.root, ["data.dvc"], "Nothing")
+    pointer.write_text(now)
+    git.commit(lab.root, ["data.dvc"], "Back")
+    done = erase(lab.workspace, DATASET, ["b"], reason="r", dry_run=True)
+    assert not [line for line in done.remains if empty in line or "in no store" in line]
 
 
 def test_a_removed_image_can_be_erased_and_bytes_that_others_have_stay(lab: Lab) -> None:

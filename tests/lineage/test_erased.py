@@ -53,8 +53,8 @@ def links(workspace: Workspace) -> dict[str, Link]:
 def test_the_audit_names_what_was_erased_and_all_else_holds(promoted: Workspace) -> None:
     before = {name: link.state for name, link in links(promoted).items()}
     bury(promoted)
-    plan, deleted = erasure.purge(promoted, DATASET)
-    assert deleted["DVC's cache"] > 0
+    purged = erasure.purge(promoted, DATASET)
+    assert purged.deleted["DVC's cache"] > 0
     found = links(promoted)
     data = found["data bytes"]
     assert data.state == NOT_CHECKED
@@ -65,7 +65,7 @@ def test_the_audit_names_what_was_erased_and_all_else_holds(promoted: Workspace)
     changed = {name for name, link in found.items() if link.state != before[name]}
     assert changed == {"data bytes"}
     with open_stores(promoted) as stores:
-        said = "\n".join(remains(promoted, plan, stores))
+        said = "\n".join(remains(promoted, purged.plan, stores))
     assert "demo v1 (serves)" in said
     assert f"serving/models/demo/1/assets.extra/segtrail/golden/{IMAGE}.png" in said
 

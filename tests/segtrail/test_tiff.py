@@ -18,6 +18,7 @@ from tiffs import page, page_tags, plain, tiff
 
 from segtrail.errors import DataError
 from segtrail.images import decode_image, decode_values, image_size, page_count
+from segtrail.tiff_directory import MAX_PAGES
 
 RNG = np.random.default_rng(5)
 GREY = RNG.integers(0, 256, (13, 21), np.uint8)  # odd: 273 bytes
@@ -154,11 +155,23 @@ def test_a_huge_number_of_pages_does_not_hang():
     for n in range(70_000):
         data += directory + struct.pack("<I", 8 + 6 * (n + 1))
     started = time.monotonic()
-    with pytest.raises(DataError, match="more than 65,535 pages"):
+    with pytest.raises(DataError, match="more than 4,096 pages"):
         page_count(bytes(data), "x")
     with pytest.raises(DataError):
         decode_image(bytes(data), "x", page=65_000)
     assert time.monotonic() - started < 5
+
+
+def test_a_stack_of_as_many_pages_as_are_read_takes_little_for_each():
+    """The chain is walked for each page, so its length is what a page costs."""
+    data = tiff(*[page(GREY[:1, :1])] * MAX_PAGES)
+    assert page_count(data, "x") == MAX_PAGES
+    started = time.monotonic()
+    for number in (MAX_PAGES - 1, MAX_PAGES // 2):
+        assert decode_image(data, "x", page=number).shape == (1, 1)
+    assert time.monotonic() - started < 1
+    with pytest.raises(DataError, match="more than 4,096 pages"):
+        page_count(tiff(*[page(GREY[:1, :1])] * (MAX_PAGES + 1)), "x")
 
 
 def test_tiles_far_larger_than_the_page_are_refused():

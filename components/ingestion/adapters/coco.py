@@ -12,7 +12,6 @@ in the file is `white-cell` in `params.yaml`.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -29,7 +28,7 @@ from components.ingestion.adapter import (
     register,
 )
 from components.ingestion.archive import Source
-from components.ingestion.coco_files import annotation_files, find_file, image_id, parts_of
+from components.ingestion.coco_files import ImageFiles, annotation_files, image_id, parts_of
 from components.ingestion.coco_json import Picture, Region, parse
 from components.ingestion.coco_masks import Patch, Shape, check
 from components.ingestion.problems import Problems
@@ -80,10 +79,8 @@ class Coco(Adapter):
 
     def find(self, source: Source, problems: Problems) -> list[Item]:
         """See `Adapter.find`."""
-        images: dict[str, list[str]] = defaultdict(list)
-        for name in sorted(source.names):
-            if _IMAGE.fullmatch(name):
-                images[name.rpartition("/")[2]].append(name)
+        images = sorted(name for name in source.names if _IMAGE.fullmatch(name))
+        files = ImageFiles(images)
         items: dict[str, Item] = {}
         taken: set[str] = set()
         for file in annotation_files(source.names, problems):
@@ -93,7 +90,7 @@ class Coco(Adapter):
                 problems.add(file, e.message.removeprefix(f"{file}: "), e.hint or "")
                 continue
             for picture in parse(content, file, problems):
-                found = find_file(picture.file_name, file, images)
+                found = files.find(picture.file_name, file)
                 if len(found) != 1:
                     _note_not_one(file, picture, found, problems)
                     continue
@@ -120,7 +117,7 @@ class Coco(Adapter):
                     items[key] = AnnotatedItem(
                         key, name, (file,), regions=picture.regions, size=picture.size
                     )
-        for name in sorted(name for names in images.values() for name in names):
+        for name in images:
             if name not in taken:
                 problems.add(
                     name,

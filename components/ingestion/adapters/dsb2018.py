@@ -75,7 +75,7 @@ class Dsb2018(Adapter):
         self, source: Source, item: Item, size: tuple[int, int], problems: Problems
     ) -> Mask | None:
         """See `Adapter.read_mask`."""
-        before = len(problems)
+        own = Problems(source.name)  # other threads add to `problems` meanwhile
         labels = np.zeros(size, np.uint16)
         shared = 0
         for number, name in enumerate(item.masks, 1):
@@ -83,10 +83,12 @@ class Dsb2018(Adapter):
                 mask = read_values(source, name, size, self.dataset.limits)
                 shared = max(shared, _paint(mask, number, labels, name))
             except DataError as e:
-                problems.add(name, e.message.removeprefix(f"{name}: "), e.hint or "", item.id)
+                own.add(name, e.message.removeprefix(f"{name}: "), e.hint or "", item.id)
         if shared:
-            _refuse_covered(item, labels, problems)
-        return Mask(labels, shared) if len(problems) == before else None
+            _refuse_covered(item, labels, own)
+        for problem in own:
+            problems.add(problem.where, problem.what, problem.remedy, problem.image)
+        return None if own else Mask(labels, shared)
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """Images and masks in two folders, with the same stems.
 
 `images/<path>.<any image format>` and `masks/<path>.<any image format>`, with folders around
-`images` and `masks` or below them as you like. A mask's stem may end in `_mask`, `_label`,
-`_seg`, `_segmentation` or `_gt`. The path below `images`, without its ending and with `-` for
-`/`, is the image's id. Each page of a TIFF with several is an image of its own,
-`<id>-p<page from 000>`; its mask is the same page of a TIFF, and the pages are one group.
+`images` and `masks` or below them as you like. A mask's stem may end in `_mask`, `_masks`,
+`_label`, `_labels`, `_seg`, `_segmentation` or `_gt`, also with `-` for `_`. The path below
+`images`, without its ending and with `-` for `/`, is the image's id. Each page of a TIFF with
+several is an image of its own, `<id>-p<page from 000>`; its mask is the same page of a TIFF, and
+the pages are one group.
 
 What a mask's values are, the dataset's settings say: `masks` and `classes` in `params.yaml`.
 
@@ -14,7 +15,10 @@ An optional table `images.csv` beside the folders says more about the images: a 
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import ClassVar
@@ -42,6 +46,11 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _TIFF = (".tif", ".tiff")
 _SUFFIX = re.compile(r"[_-](?:masks?|labels?|seg|segmentation|gt)$", re.IGNORECASE)
 _PLACES = "images/<name> and masks/<name>"
+_OTHER_NAMES = {
+    "img": "images", "imgs": "images", "pictures": "images",
+    "label": "masks", "labels": "masks", "seg": "masks", "segmentation": "masks",
+    "segmentations": "masks", "gt": "masks", "annotations": "masks",
+}  # fmt: skip
 
 
 @register
@@ -62,6 +71,7 @@ class Folders(Adapter):
         found: dict[str, _Found] = {}
         masks: list[tuple[str, str]] = []
         tables: list[str] = []
+        misnamed: dict[str, list[str]] = defaultdict(list)
         for name in sorted(source.names):
             kind, key = _where(name)
             if kind == "images":
@@ -70,8 +80,13 @@ class Folders(Adapter):
                 masks.append((key, name))
             elif name.rpartition("/")[2] == TABLE:
                 tables.append(name)
+            elif kind and (folder := _misnamed(name)):
+                misnamed[folder].append(name)
             elif kind:
                 problems.add(name, kind, "move it, convert it, or take it out")
+        if misnamed:  # that images lack their masks then is no news
+            _note_misnamed(misnamed, problems)
+            return []
         for key, name in masks:
             if key not in found and (without := _SUFFIX.sub("", key)) in found:
                 key = without
@@ -149,6 +164,37 @@ def _where(name: str) -> tuple[str, str]:
                 return f"expected an image ({', '.join(EXTENSIONS)})", ""
             return folders[at], "-".join([*path.parts[at + 1 : -1], path.stem])
     return (f"not in its place: expected {_PLACES}", "") if is_image else ("", "")
+
+
+def _misnamed(name: str) -> str:
+    """Returns the path of the folder of a file that was probably meant to be another one."""
+    folders = PurePosixPath(name).parts[:-1]
+    if {"images", "masks"} & {folder.casefold() for folder in folders}:
+        return ""
+    for end in range(len(folders), 0, -1):
+        if _meant(folders[end - 1]):
+            return "/".join(folders[:end])
+    return ""
+
+
+def _meant(folder: str) -> str:
+    """Returns `images` or `masks` for a name near to it; nothing for others."""
+    word = folder.casefold()
+    if word in _OTHER_NAMES:
+        return _OTHER_NAMES[word]
+    near = difflib.get_close_matches(word, ("images", "masks"), n=1, cutoff=0.8)
+    return near[0] if near else ""
+
+
+def _note_misnamed(misnamed: Mapping[str, Sequence[str]], problems: Problems) -> None:
+    for folder, names in misnamed.items():
+        count = len(names)
+        problems.add(
+            f"{folder}/",
+            f"{count} image{'' if count == 1 else 's'} not in {'its' if count == 1 else 'their'} "
+            f"place: expected {_PLACES}; did you mean {_meant(folder.rpartition('/')[2])}/?",
+            "rename the folder, or take it out",
+        )
 
 
 @dataclass

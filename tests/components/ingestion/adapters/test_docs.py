@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from components.ingestion import adapter as contract
+from components.ingestion.adapters import folders, wbc
+from components.ingestion.clusters import CLUSTERS
+from segtrail.recipe import Dataset
 
-PAGE = (Path(__file__).parents[4] / "docs/adapters.md").read_text()
+ROOT = Path(__file__).parents[4]
+PAGE = (ROOT / "docs/adapters.md").read_text()
 IMAGE = np.random.default_rng(6).integers(0, 256, (16, 18), np.uint8)
 MASK = np.zeros((16, 18), np.uint8)
 MASK[3:9, 4:12] = 255
@@ -52,6 +57,37 @@ def test_the_example_refuses_what_does_not_fit(example, bench):
     assert out.says("b_seg.png", "expected 18x16", image="b")
     assert out.says("c.png", "not an image", image="c")
     assert not out.masks
+
+
+def test_the_example_misses_no_image_and_no_mask(example, bench):
+    bench.image("day/a.png", IMAGE)
+    bench.image("b_seg.png", MASK)
+    out = bench.read("pairs", "classes", "cell")
+    assert not out.items
+    assert out.says("day/a_seg.png: expected this file, found none", image="day-a")
+    assert out.says("b.png: expected this file, found none", image="b")
+    assert len(out.problems) == 2
+
+
+def test_a_dataset_of_the_example_is_what_the_schema_allows(example):
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (settings,) = yaml.safe_load(block)["datasets"].values()
+    assert isinstance(contract.adapter_for(Dataset.model_validate(settings)), example)
+
+
+def test_the_readme_has_the_same_example():
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert code in (ROOT / "README.md").read_text()
+
+
+def test_the_page_names_all_endings_of_masks_and_all_classes_of_cells():
+    endings = re.search(r"or that and (.*?),\s+also", PAGE, re.DOTALL)[1]
+    named = set(re.findall(r"`_([a-z]+)`", endings))
+    words = {w for w in re.findall(r"[a-z]+", PAGE) if folders._SUFFIX.fullmatch(f"_{w}")}
+    assert named == words == {"mask", "masks", "label", "labels", "seg", "segmentation", "gt"}
+    for number, cell in wbc.CELLS.items():
+        assert re.search(rf"\b{number}\s+{cell}\b", PAGE)
+    assert all(f"| `{modality}` |" in PAGE for modality in CLUSTERS)
 
 
 def test_the_example_is_20_lines_of_code(example):

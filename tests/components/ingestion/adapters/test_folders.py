@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from components.ingestion.adapter import check_id
 from components.ingestion.adapters.folders import numbered
+from components.ingestion.problems import Problems
 from segtrail.errors import DataError
 
+PLACES = "images/<name> and masks/<name>"
 RNG = np.random.default_rng(4)
 GREY = RNG.integers(0, 256, (20, 24), np.uint8)
 COLOUR = RNG.integers(0, 256, (20, 24, 3), np.uint8)
@@ -261,3 +264,57 @@ def test_numbering_keeps_objects_and_their_order(values):
     for number, delivered in enumerate(ids, 1):
         np.testing.assert_array_equal(out == number, values == delivered)
     assert out.max() == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("image_folder", "mask_folder", "said"),
+    [
+        ("study/image", "study/mask", ["study/image/", "study/mask/"]),
+        ("images", "mask", ["mask/"]),
+        ("Imgs", "labels", ["Imgs/", "labels/"]),
+        ("imagse/day", "masks/day", ["imagse/"]),
+    ],
+)
+def test_folders_with_a_near_name_are_named_once(bench, image_folder, mask_folder, said):
+    for name in "abc":
+        bench.image(f"{image_folder}/{name}.png", GREY)
+        bench.image(f"{mask_folder}/{name}.png", labels(1))
+    out = bench.read("folders", "classes", "a")
+    assert [problem.where for problem in out.problems] == said
+    for folder in said:
+        meant = "images" if folder.rstrip("/").lower().endswith(("e", "gs", "gse")) else "masks"
+        assert out.says(folder, f"3 images not in their place: expected {PLACES}", "did you mean "
+                        f"{meant}/?")  # fmt: skip
+
+
+def test_folders_with_quite_another_name_are_not_guessed(bench):
+    bench.image("pages/a.png", GREY)
+    out = bench.read("folders", "classes", "a")
+    assert out.says("pages/a.png", "not in its place")
+    assert not out.says("did you mean")
+
+
+def test_the_slice_that_stands_for_every_image_is_refused(bench):
+    for name in "ab":
+        bench.image(f"images/{name}.png", GREY)
+        bench.image(f"masks/{name}.png", labels(1))
+    bench.text("images.csv", "image,slice\na,all\nb,allium\n")
+    out = bench.read("folders", "classes", "a")
+    assert out.says("images.csv", "line 2: the slice all stands for every image", image="a")
+    assert [problem.image for problem in out.problems] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["CON", "nul", "Aux.x", "prn", "com1", "LPT9.b.c", "COM²", "con .x"]
+)
+def test_names_of_devices_are_refused(bench, name):
+    bench.image(f"images/{name}.png", GREY)
+    bench.image(f"masks/{name}.png", labels(1))
+    out = bench.read("folders", "classes", "a")
+    assert out.says("on Windows it is a device", image=name)
+    assert not out.items
+
+
+@pytest.mark.parametrize("name", ["CONE", "com10", "a.con", "com", "lpt0", "nul-1"])
+def test_other_names_are_not(name):
+    assert check_id(name, "x", Problems("x"))
