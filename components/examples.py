@@ -10,14 +10,14 @@ from lineage.data_version import of_folder
 from model.examples import Example
 from segtrail import mask_meaning, split_ledger
 from segtrail.artifacts import SPLITS, Examples
-from segtrail.errors import DataError, MissingArtifactError
-from segtrail.files import atomic_folder, sha256_bytes, sha256_file, write_json
+from segtrail.files import atomic_folder, sha256_file, write_json
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say, track
 from segtrail.quiet import import_quietly
 from segtrail.recipe import Dataset
+from segtrail.split_ledger import read_recorded
 from segtrail.workspace import Workspace
 
 
@@ -33,7 +33,7 @@ def make_examples(workspace: Workspace, name: str) -> Examples:
     dataset = load_dataset(workspace, recipe.dataset)
     folder = workspace.dataset(recipe.dataset)
     mask_meaning.require_same(folder, recipe.dataset, dataset)
-    rows = read_splits(folder, recipe.dataset)
+    rows = split_ledger.read_present(folder, recipe.dataset)
     examples = Examples.of(workspace, name)
     with atomic_folder(examples.root) as out:
         target = Examples(out, name)
@@ -53,17 +53,6 @@ def make_examples(workspace: Workspace, name: str) -> Examples:
     return examples
 
 
-def read_splits(folder: Path, dataset: str) -> list[split_ledger.Row]:
-    """Returns the rows of a dataset's split ledger whose images are there, by image id."""
-    path = folder / split_ledger.LEDGER
-    if not path.is_file():
-        raise MissingArtifactError(
-            f"{path}: not there; dataset {dataset!r} was never ingested here",
-            f"segtrail ingest SOURCE --dataset {dataset}   (or: dvc pull)",
-        )
-    return split_ledger.present(split_ledger.read(path).values())
-
-
 def _write(
     rows: list[split_ledger.Row], folder: Path, dataset: Dataset, examples: Examples
 ) -> None:
@@ -75,8 +64,8 @@ def _write(
     for row in track(rows, "writing examples"):
         example = Example(
             image=row.image,
-            image_bytes=_read(folder / "images" / f"{row.image}.png", row.sha256),
-            mask_bytes=_read(folder / "masks" / f"{row.image}.png", row.mask_sha256),
+            image_bytes=read_recorded(folder / "images" / f"{row.image}.png", row.sha256),
+            mask_bytes=read_recorded(folder / "masks" / f"{row.image}.png", row.mask_sha256),
             slice=dataset.slices.get(row.slice, row.slice),
             group=row.group,
         )
@@ -87,19 +76,6 @@ def _write(
     for writer in writers.values():
         writer.close()
     pd.DataFrame(manifest).to_parquet(examples.manifest, index=False)
-
-
-def _read(path: Path, digest: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: named in splits.csv, but not there", "dvc checkout") from None
-    if sha256_bytes(data) != digest:
-        raise DataError(
-            f"{path}: its SHA-256 is {sha256_bytes(data)[:12]}…, splits.csv says {digest[:12]}…",
-            "dvc checkout brings the recorded bytes back",
-        )
-    return data
 
 
 def _facts(example: Example, dataset: Dataset) -> dict[str, Any]:

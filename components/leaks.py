@@ -16,8 +16,7 @@ import numpy.typing as npt
 from components.ingestion.fingerprints import Fingerprint, fingerprint
 from components.ingestion.neighbours import KINDS, SAME_CONTENT, SAME_GROUP, find_links
 from segtrail import split_ledger
-from segtrail.errors import DataError, MissingArtifactError
-from segtrail.files import sha256_bytes, write_text
+from segtrail.files import write_text
 from segtrail.images import decode_image
 from segtrail.params import load_dataset
 from segtrail.progress import track
@@ -85,7 +84,7 @@ def find_leaks(workspace: Workspace, dataset: str) -> Leaks:
     """
     load_dataset(workspace, dataset)
     folder = workspace.dataset(dataset)
-    rows = {row.image: row for row in read_ledger(folder, dataset)}
+    rows = {row.image: row for row in split_ledger.read_present(folder, dataset)}
     found = dict(track(_fingerprints(folder, list(rows.values())), "looking at the images",
                        total=len(rows)))  # fmt: skip
 
@@ -116,24 +115,8 @@ def write_page(workspace: Workspace, found: Leaks, path: Path) -> None:
     from components.leaking.page import html
 
     folder = workspace.dataset(found.dataset)
-    rows = {row.image: row for row in read_ledger(folder, found.dataset)}
+    rows = {row.image: row for row in split_ledger.read_present(folder, found.dataset)}
     write_text(path, html(found, lambda image: read_pixels(folder, rows[image])))
-
-
-def read_ledger(folder: Path, dataset: str) -> list[Row]:
-    """Returns the rows of the images that are there.
-
-    Raises:
-        MissingArtifactError: The dataset was never ingested.
-        DataError: Not a split ledger.
-    """
-    path = folder / split_ledger.LEDGER
-    if not path.is_file():
-        raise MissingArtifactError(
-            f"{path}: not there; dataset {dataset!r} was never ingested here",
-            f"segtrail ingest SOURCE --dataset {dataset}   (or: dvc pull)",
-        )
-    return split_ledger.present(split_ledger.read(path).values())
 
 
 def read_pixels(folder: Path, row: Row) -> npt.NDArray[np.integer]:
@@ -143,18 +126,7 @@ def read_pixels(folder: Path, row: Row) -> npt.NDArray[np.integer]:
         DataError: It is not there, not what the ledger says, or not readable.
     """
     path = folder / "images" / f"{row.image}.png"
-    hint = "dvc checkout brings the recorded bytes back"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: named in {split_ledger.LEDGER}, but not there", hint) from None
-    if sha256_bytes(data) != row.sha256:
-        raise DataError(
-            f"{path}: its SHA-256 is {sha256_bytes(data)[:12]}…, {split_ledger.LEDGER} says "
-            f"{row.sha256[:12]}…",
-            hint,
-        )
-    return decode_image(data, str(path))
+    return decode_image(split_ledger.read_recorded(path, row.sha256), str(path))
 
 
 def _fingerprints(folder: Path, rows: Sequence[Row]) -> Iterator[tuple[str, Fingerprint]]:

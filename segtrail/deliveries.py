@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from segtrail import csv_records
 from segtrail.errors import DataError
 
 DELIVERIES = "deliveries.csv"
@@ -73,14 +74,10 @@ def parse(content: bytes, name: str) -> list[Row]:
     except (KeyError, TypeError, ValueError, csv.Error) as e:
         raise DataError(
             f"{name}: expected the columns {', '.join(_COLUMNS)}: {e!r}",
-            "restore it: dvc checkout data.dvc",
+            csv_records.RESTORE,
         ) from None
 
 
 def to_csv(rows: list[Row]) -> str:
     """Returns the deliveries as CSV."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return out.getvalue()
+    return csv_records.to_csv(rows, _COLUMNS)

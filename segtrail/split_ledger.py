@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from segtrail import csv_records
 from segtrail.artifacts import SPLITS
-from segtrail.errors import DataError
+from segtrail.csv_records import RESTORE
+from segtrail.errors import DataError, MissingArtifactError
+from segtrail.files import sha256_bytes
 
 LEDGER = "splits.csv"
 
@@ -67,36 +68,63 @@ def parse(content: bytes, name: str) -> Ledger:
     Raises:
         DataError: Not a split ledger.
     """
-    hint = "restore it: dvc checkout data.dvc"
-    try:
-        reader = csv.DictReader(io.StringIO(content.decode()))
-        found = tuple(reader.fieldnames or ())
-        if found != COLUMNS:
-            raise DataError(
-                f"{name}: expected the columns {', '.join(COLUMNS)}; found {', '.join(found)}",
-                hint,
-            )
-        rows = [Row(**{key: row[key] or "" for key in COLUMNS}) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as e:
-        raise DataError(f"{name}: not readable as CSV: {e}", hint) from None
+    records = csv_records.parse(content, name, COLUMNS)
+    rows = [Row(**{key: row[key] or "" for key in COLUMNS}) for row in records]
     for row in rows:
         if row.split not in SPLITS:
-            raise DataError(f"{name}: {row.image}: the split {row.split!r} is unknown", hint)
+            raise DataError(f"{name}: {row.image}: the split {row.split!r} is unknown", RESTORE)
     ledger = {row.image: row for row in rows}
     if len(ledger) < len(rows):
-        raise DataError(f"{name}: an image is in it twice", hint)
+        raise DataError(f"{name}: an image is in it twice", RESTORE)
     return ledger
 
 
 def to_csv(ledger: Ledger) -> str:
     """Returns the ledger as CSV, by image."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(ledger[image]) for image in sorted(ledger))
-    return out.getvalue()
+    return csv_records.to_csv((ledger[image] for image in sorted(ledger)), COLUMNS)
 
 
 def present(rows: Iterable[Row]) -> list[Row]:
     """Returns the rows of images that are there, by image."""
     return sorted((row for row in rows if not row.removed), key=lambda row: row.image)
+
+
+def locate(folder: Path, dataset: str) -> Path:
+    """Returns the ledger's path in `data/<dataset>`.
+
+    Raises:
+        MissingArtifactError: The dataset was never ingested.
+    """
+    path = folder / LEDGER
+    if not path.is_file():
+        raise MissingArtifactError(
+            f"{path}: not there; dataset {dataset!r} was never ingested here",
+            f"segtrail ingest SOURCE --dataset {dataset}   (or: dvc pull)",
+        )
+    return path
+
+
+def read_present(folder: Path, dataset: str) -> list[Row]:
+    """Returns the rows of the images that are in `data/<dataset>`, by image.
+
+    Raises:
+        MissingArtifactError: The dataset was never ingested.
+        DataError: Not a split ledger.
+    """
+    return present(read(locate(folder, dataset)).values())
+
+
+def read_recorded(path: Path, digest: str) -> bytes:
+    """Returns the bytes of an image or a mask.
+
+    Raises:
+        DataError: It is not there, or its SHA-256 is not the ledger's `digest`.
+    """
+    hint = "dvc checkout brings the recorded bytes back"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: named in {LEDGER}, but not there", hint) from None
+    if (found := sha256_bytes(data)) != digest:
+        raise DataError(f"{path}: its SHA-256 is {found[:12]}…, {LEDGER} says {digest[:12]}…", hint)
+    return data

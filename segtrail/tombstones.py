@@ -6,12 +6,11 @@ had. The bytes are gone; their digests, the reason and who did it stay.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from segtrail import csv_records
 from segtrail.errors import DataError
 
 TOMBSTONES = "tombstones.csv"
@@ -60,15 +59,7 @@ def parse(content: bytes, name: str) -> list[Row]:
     Raises:
         DataError: Not a list of tombstones.
     """
-    hint = "restore it: dvc checkout data.dvc"
     try:
-        reader = csv.DictReader(io.StringIO(content.decode()))
-        found = tuple(reader.fieldnames or ())
-        if found != COLUMNS:
-            raise DataError(
-                f"{name}: expected the columns {', '.join(COLUMNS)}; found {', '.join(found)}",
-                hint,
-            )
         return [
             Row(
                 image=row["image"],
@@ -80,19 +71,15 @@ def parse(content: bytes, name: str) -> list[Row]:
                 reason=row["reason"],
                 by=row["by"],
             )
-            for row in reader
+            for row in csv_records.parse(content, name, COLUMNS)
         ]
-    except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as e:
-        raise DataError(f"{name}: not readable as CSV: {e}", hint) from None
+    except (TypeError, ValueError) as e:
+        raise DataError(f"{name}: not readable as CSV: {e}", csv_records.RESTORE) from None
 
 
 def to_csv(rows: Iterable[Row]) -> str:
     """Returns the tombstones as CSV."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return out.getvalue()
+    return csv_records.to_csv(rows, COLUMNS)
 
 
 @dataclass(frozen=True)

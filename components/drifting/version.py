@@ -15,7 +15,6 @@ from segtrail.errors import (
     ConfigError,
     DataError,
     LineageError,
-    MissingArtifactError,
     WorkspaceError,
 )
 from segtrail.image_statistics import image_statistics, mask_statistics
@@ -83,11 +82,7 @@ def _contents(
     """Returns what reads a file of the dataset, the version in words, and as JSON."""
     if revision is None:
         folder = workspace.dataset(name)
-        if not (folder / LEDGER).is_file():
-            raise MissingArtifactError(
-                f"{folder / LEDGER}: not there; dataset {name!r} was never ingested here",
-                f"segtrail ingest SOURCE --dataset {name}   (or: dvc pull)",
-            )
+        split_ledger.locate(folder, name)
         return (lambda path: _inside(folder, path).read_bytes()), f"data/{name}", {"commit": None}
     root = workspace.root
     try:
