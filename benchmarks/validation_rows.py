@@ -20,7 +20,8 @@ from components.validating.checking import check
 from components.validating.statistics import as_frame, as_tree, statistics
 from segtrail.files import sha256_bytes
 from segtrail.params import load_dataset
-from segtrail.recipe import Dataset, Validation
+from segtrail.settings.dataset import Dataset
+from segtrail.settings.validation import Validation
 from segtrail.workspace import Workspace
 
 ROWS = 100_000

@@ -66,7 +66,7 @@ def _task_of(client: Client, recipe: str) -> Task:
     Raises:
         ServingError: It says nothing of the kind.
     """
-    from segtrail.recipe import MaskKind
+    from segtrail.settings.dataset import MaskKind
     from segtrail.task import Task
 
     said = client.metadata(recipe)

@@ -14,7 +14,8 @@ from segtrail.errors import EXIT_USAGE, ConfigError, DataError
 from segtrail.workspace import Workspace
 
 if TYPE_CHECKING:
-    from segtrail.recipe import Dataset, Params, Recipe
+    from segtrail.recipe import Params, Recipe
+    from segtrail.settings.dataset import Dataset
 
 ASK_S = 1.0
 DAMAGED = "damaged"

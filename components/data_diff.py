@@ -14,7 +14,7 @@ from lineage.data_snapshot import NOW, Snapshot
 from segtrail import telemetry
 from segtrail.errors import ConfigError, DataError, LineageError, WorkspaceError
 from segtrail.params import load_dataset
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 from segtrail.split_ledger import LEDGER, Ledger
 from segtrail.workspace import Workspace
 

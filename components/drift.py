@@ -23,7 +23,8 @@ from components.ingestion.clusters import CLUSTERS
 from segtrail.errors import ConfigError, SegtrailError
 from segtrail.files import atomic_folder, read_json, write_json, write_text
 from segtrail.params import dump, load_dataset, load_recipe
-from segtrail.recipe import ALL, Dataset
+from segtrail.settings.base import ALL
+from segtrail.settings.dataset import Dataset
 from segtrail.workspace import Workspace
 
 RESULT, REPORT = "drift.json", "report.html"

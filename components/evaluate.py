@@ -13,9 +13,9 @@ from segtrail.files import atomic_folder, sha256_bytes, sha256_file, write_bytes
 from segtrail.images import decode_image, encode_png
 from segtrail.params import load_recipe
 from segtrail.progress import say, track
-from segtrail.recipe import ALL
 from segtrail.saved_model import digest
 from segtrail.session import SessionModel
+from segtrail.settings.base import ALL
 from segtrail.task import Task, load_task
 from segtrail.workspace import Workspace
 

@@ -16,7 +16,7 @@ from segtrail.images import decode_image, read_labels
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say, track
 from segtrail.quiet import import_quietly
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 from segtrail.split_ledger import read_recorded
 from segtrail.workspace import Workspace
 

@@ -25,7 +25,7 @@ from segtrail.errors import ConfigError, DataError
 from segtrail.images import decode_image
 from segtrail.params import load_dataset
 from segtrail.progress import say
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 from segtrail.split_ledger import Ledger
 from segtrail.workspace import Workspace
 

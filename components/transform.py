@@ -30,7 +30,7 @@ from segtrail.files import atomic_folder, read_json, write_json
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_recipe
 from segtrail.progress import say
-from segtrail.recipe import Preprocessing
+from segtrail.settings.preprocessing import Preprocessing
 from segtrail.task import Task, load_task
 from segtrail.workspace import Workspace
 

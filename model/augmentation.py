@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segtrail.recipe import Augmentation
+from segtrail.settings.training import Augmentation
 
 
 def augment(x: Any, y: Any, options: Augmentation, seed: Any) -> tuple[Any, Any]:

@@ -15,8 +15,9 @@ from model.matching import score_classes, score_objects
 from segtrail.errors import StageError
 from segtrail.files import sha256_bytes
 from segtrail.images import decode_image, read_labels
-from segtrail.recipe import ALL, OF_A_CLASS, OF_OBJECTS
 from segtrail.session import SessionModel
+from segtrail.settings.base import ALL
+from segtrail.settings.metrics import OF_A_CLASS, OF_OBJECTS
 from segtrail.task import Task
 
 MEANS = {"mean_iou": "iou", "mean_dice": "dice"}  # the others are called like their column

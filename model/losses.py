@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segtrail.recipe import Training
+from segtrail.settings.training import Training
 from segtrail.task import Task
 
 BORDER_WEIGHT = 5.0  # border pixels are few: about 1 % of a tile

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from segtrail.recipe import Objects
+from segtrail.settings.objects import Objects
 
 _REACHES = (1, 2, 4, 8, 16)  # together a pass carries a value 31 pixels along a row or column
 

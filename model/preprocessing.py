@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segtrail.colour import CHANNELS
-from segtrail.recipe import Preprocessing
+from segtrail.settings.preprocessing import Preprocessing
 
 IMAGE, HISTOGRAM, OUTPUT = "image", "histogram", "normalised"
 LEVELS = 256

@@ -10,7 +10,7 @@ from model.preprocessing import LEVELS, normalise
 from model.scaling import enlarge_in_graph, shrink_in_graph
 from segtrail.colour import CHANNELS
 from segtrail.grey import LUMA, LUMA_ROUND, LUMA_SHIFT
-from segtrail.recipe import Objects
+from segtrail.settings.objects import Objects
 from segtrail.task import Task
 
 _PNG_MAGIC = b"\x89PNG"

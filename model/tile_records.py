@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from model.preprocessing import HISTOGRAM, IMAGE, LEVELS
 from segtrail.colour import CHANNELS
-from segtrail.recipe import Preprocessing
+from segtrail.settings.preprocessing import Preprocessing
 
 TARGET, SHARE = "target", "share"
 _FULL_TILES = 4  # an image with more tiles than this is not seen more often than with this many

@@ -12,7 +12,7 @@ import numpy as np
 from model.losses import make_loss, mean_iou
 from segtrail.errors import StageError
 from segtrail.progress import say
-from segtrail.recipe import Training
+from segtrail.settings.training import Training
 from segtrail.task import Task
 
 WARM_UP_SHARE, FINAL_RATE, WEIGHT_DECAY = 0.05, 0.01, 1e-4

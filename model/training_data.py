@@ -12,7 +12,8 @@ from model.augmentation import augment
 from model.preprocessing import HISTOGRAM, IMAGE, normalise
 from model.tile_records import SHARE, TARGET, read_tiles
 from segtrail.colour import CHANNELS
-from segtrail.recipe import Preprocessing, Training
+from segtrail.settings.preprocessing import Preprocessing
+from segtrail.settings.training import Training
 
 _SHUFFLE = 512
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from segtrail.recipe import Network
+from segtrail.settings.network import Network
 
 BATCH_NORM_MOMENTUM = 0.9  # with Keras's 0.99 the averages lag far behind in short trainings
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from segtrail.recipe import MaskKind
+from segtrail.settings.dataset import MaskKind
 
 
 def image_statistics(pixels: npt.NDArray[np.integer]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segtrail.errors import ConfigError, DataError
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 
 MEANING = "dataset.json"
 

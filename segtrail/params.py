@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from segtrail.errors import ConfigError
-from segtrail.recipe import Dataset, Params, Recipe
+from segtrail.recipe import Params, Recipe
+from segtrail.settings.dataset import Dataset
 from segtrail.workspace import Workspace
 
 T = TypeVar("T")

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segtrail.params import load_dataset, load_recipe
-from segtrail.recipe import Dataset, MaskKind, Recipe
+from segtrail.recipe import Recipe
+from segtrail.settings.dataset import Dataset, MaskKind
 from segtrail.workspace import Workspace
 
 

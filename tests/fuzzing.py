@@ -32,7 +32,7 @@ from components.ingestion.archive import open_source
 from components.ingestion.problems import Problems
 from segtrail.errors import SegtrailError
 from segtrail.images import decode_image, decode_values, encode_png, read_labels
-from segtrail.recipe import Dataset, Limits
+from segtrail.settings.dataset import Dataset, Limits
 
 KINDS = ("zip", "tar", "tar.gz", "folder")
 LIMITS = Limits(megapixels=4, file_mib=16, total_gib=1)

@@ -26,8 +26,8 @@ from segtrail import git
 from segtrail.files import sha256_bytes, write_json, write_text
 from segtrail.images import encode_png
 from segtrail.params import dump, load_recipe
-from segtrail.recipe import Gate
 from segtrail.saved_model import digest
+from segtrail.settings.gate import Gate
 from segtrail.split_ledger import COLUMNS
 from segtrail.workspace import Workspace
 from serving import config

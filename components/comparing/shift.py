@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.comparing.statistics import Measured, Statistics, column
-from segtrail.recipe import ALL, Dataset
+from segtrail.settings.base import ALL
+from segtrail.settings.dataset import Dataset
 
 STATISTICS = ("brightness", "contrast", "height", "width", "foreground", "objects", "median_object")
 

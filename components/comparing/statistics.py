@@ -16,7 +16,7 @@ from segtrail.errors import DataError, LineageError
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.progress import track
-from segtrail.recipe import Dataset, MaskKind
+from segtrail.settings.dataset import Dataset, MaskKind
 from segtrail.task import class_planes
 
 Statistics = dict[str, Any]

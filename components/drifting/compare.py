@@ -13,7 +13,8 @@ from components.drifting.permutation import Relabelling
 from components.drifting.sample import Codes, Sample
 from components.drifting.verdict import INSUFFICIENT, NONE, Severity, holm, severity, worst
 from components.drifting.words import finding_says, slice_says
-from segtrail.recipe import ALL, Drift
+from segtrail.settings.base import ALL
+from segtrail.settings.drift import Drift
 
 MIX = "slice"  # the share of each slice, as if it were a statistic
 MOST_IMAGES = 2000  # of a side; more would find differences that do not matter

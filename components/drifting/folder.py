@@ -22,7 +22,7 @@ from segtrail.image_files import BMP, JPEG, PNG
 from segtrail.image_statistics import image_statistics
 from segtrail.images import decode_image, page_count
 from segtrail.progress import track
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 from segtrail.tiff_directory import MAGIC as TIFF
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segtrail.recipe import Drift
+from segtrail.settings.drift import Drift
 
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from segtrail.recipe import Drift
+from segtrail.settings.drift import Drift
 
 Severity = Literal["none", "moderate", "severe", "insufficient evidence"]
 NONE: Final = "none"

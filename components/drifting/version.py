@@ -20,7 +20,7 @@ from segtrail.errors import (
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.progress import track
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 from segtrail.split_ledger import LEDGER, Row
 from segtrail.workspace import Workspace
 

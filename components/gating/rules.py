@@ -7,7 +7,8 @@ from typing import Any
 
 from components.gating.bootstrap import mean_interval
 from model.evaluation import values
-from segtrail.recipe import ALL, AbsoluteRule, Gate, RelativeRule
+from segtrail.settings.base import ALL
+from segtrail.settings.gate import AbsoluteRule, Gate, RelativeRule
 
 PASS, FAIL, INSUFFICIENT = "pass", "fail", "insufficient evidence"
 

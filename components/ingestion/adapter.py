@@ -22,7 +22,7 @@ from components.ingestion.problems import Problems
 from components.ingestion.reading import Delivered, read_image
 from segtrail.errors import ConfigError
 from segtrail.params import near
-from segtrail.recipe import Dataset, MaskKind
+from segtrail.settings.dataset import Dataset, MaskKind
 
 # An id becomes a file name under data/; 200 bytes leave room for an ending.
 _PUNCTUATION = frozenset(" ._+@=()-")

@@ -11,7 +11,7 @@ from components.ingestion.sources.names import is_utf8
 from components.ingestion.sources.tar_archive import GZIP_MAGIC, Tar, is_tar
 from components.ingestion.sources.zip_archive import Zip
 from segtrail.errors import DataError
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 __all__ = ["Source", "open_source"]
 

@@ -22,7 +22,7 @@ from components.ingestion.fingerprints import Fingerprint, fingerprint
 from components.ingestion.grouping import Together, torn
 from components.ingestion.neighbours import SAME_CONTENT, Link, Pixels, find_links
 from components.ingestion.problems import Problems
-from segtrail.recipe import Splits
+from segtrail.settings.dataset import Splits
 from segtrail.split_ledger import Ledger, Row
 
 

@@ -13,7 +13,7 @@ from components.ingestion.archive import Source
 from components.ingestion.problems import Problems
 from components.ingestion.reading import read_text
 from segtrail.errors import DataError
-from segtrail.recipe import ALL
+from segtrail.settings.base import ALL
 
 TABLE = "images.csv"
 _COLUMNS = ("image", "slice", "group")

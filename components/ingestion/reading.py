@@ -13,7 +13,7 @@ from segtrail import png
 from segtrail.errors import DataError
 from segtrail.files import sha256_bytes
 from segtrail.images import decode_image
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 MAX_TABLE = 32 << 20  # bytes; as Python's rows they take up to 40 times as much
 _PNG = b"\x89PNG"

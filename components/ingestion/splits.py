@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from segtrail.artifacts import SPLITS, TRAIN
 from segtrail.files import sha256_bytes
-from segtrail.recipe import Splits
+from segtrail.settings.dataset import Splits
 
 Ints = npt.NDArray[np.int64]
 _MOST_STEPS = 10_000

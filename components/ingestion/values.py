@@ -12,7 +12,7 @@ from components.ingestion.archive import Source
 from components.ingestion.reading import read_values
 from segtrail.errors import DataError
 from segtrail.images import decode_values
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 _SHOWN = 5
 

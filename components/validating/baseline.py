@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.validating import tables
 from segtrail.errors import ConfigError
 from segtrail.files import root_digest
-from segtrail.recipe import Dataset, MaskKind, Name
+from segtrail.settings.base import Name
+from segtrail.settings.dataset import Dataset, MaskKind
 from segtrail.workspace import Workspace
 
 if TYPE_CHECKING:

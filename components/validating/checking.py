@@ -11,7 +11,8 @@ from components.validating.baseline import Baseline
 from components.validating.running import Finding, run
 from components.validating.suite import Table, checks
 from components.validating.thumbnails import Tiny
-from segtrail.recipe import Dataset, Validation
+from segtrail.settings.dataset import Dataset
+from segtrail.settings.validation import Validation
 
 if TYPE_CHECKING:
     import pandas as pd

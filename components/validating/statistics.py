@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from segtrail.artifacts import SPLITS
-from segtrail.recipe import ALL
+from segtrail.settings.base import ALL
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,8 @@ from components.validating.tables import required_columns
 from segtrail.artifacts import SPLITS
 from segtrail.expectations import DEFAULTS, Severity
 from segtrail.images import MAX_LABEL
-from segtrail.recipe import Dataset, Validation
+from segtrail.settings.dataset import Dataset
+from segtrail.settings.validation import Validation
 
 Table = Literal["images", "splits", "schema"]
 KEYS: dict[Table, str] = {"images": "image", "splits": "key", "schema": "item"}  # names a row

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from segtrail.artifacts import SPLITS, TEST, TRAIN, VALIDATION
 from segtrail.errors import DataError
-from segtrail.recipe import ALL, Dataset, Splits
+from segtrail.settings.base import ALL
+from segtrail.settings.dataset import Dataset, Splits
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,7 +16,7 @@ from segtrail.errors import DataError
 from segtrail.files import sha256_bytes
 from segtrail.images import decode_image, read_labels
 from segtrail.overlay import PREDICTED, TRUE, to_rgb
-from segtrail.recipe import MaskKind
+from segtrail.settings.dataset import MaskKind
 from segtrail.task import class_planes
 
 SIDE = 192

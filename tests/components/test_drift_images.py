@@ -24,7 +24,7 @@ from components.ingestion.fingerprints import fingerprint
 from components.ingestion.synthetic import generate
 from segtrail.image_statistics import image_statistics
 from segtrail.images import decode_image
-from segtrail.recipe import Drift
+from segtrail.settings.drift import Drift
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 DSB2018 = SHARED / "dsb2018/stage1_train.zip"

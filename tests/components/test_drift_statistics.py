@@ -18,7 +18,7 @@ from components.drifting.verdict import INSUFFICIENT, MODERATE, NONE, SEVERE, ho
 from segtrail.errors import ConfigError
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.params import load_params
-from segtrail.recipe import Drift
+from segtrail.settings.drift import Drift
 
 NAMES = ["brightness", "contrast", "sharpness"]
 OPTIONS = Drift(statistics=NAMES)

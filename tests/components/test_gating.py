@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from components.gating.bootstrap import mean_interval
 from components.gating.rules import FAIL, INSUFFICIENT, PASS, apply_rules, overall
-from segtrail.recipe import Gate
+from segtrail.settings.gate import Gate
 
 
 def scores(iou, slice_name="fluorescence", groups=None):

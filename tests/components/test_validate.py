@@ -23,7 +23,8 @@ from segtrail.files import read_json, sha256_bytes, write_bytes, write_text
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import encode_png
 from segtrail.params import load_params
-from segtrail.recipe import Dataset, Validation
+from segtrail.settings.dataset import Dataset
+from segtrail.settings.validation import Validation
 from segtrail.workspace import Workspace
 
 IMAGES = 50

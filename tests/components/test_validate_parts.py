@@ -22,7 +22,8 @@ from segtrail.errors import ConfigError
 from segtrail.files import sha256_bytes, write_bytes, write_text
 from segtrail.images import decode_image, encode_png
 from segtrail.params import load_params
-from segtrail.recipe import Dataset, MaskKind, Splits, Validation
+from segtrail.settings.dataset import Dataset, MaskKind, Splits
+from segtrail.settings.validation import Validation
 
 ROOT = Path(__file__).parents[2]
 FINITE = st.floats(-1e6, 1e6, allow_nan=False, width=32)

@@ -18,7 +18,8 @@ from segtrail import git, split_ledger
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_dataset
-from segtrail.recipe import Dataset, Validation
+from segtrail.settings.dataset import Dataset
+from segtrail.settings.validation import Validation
 from segtrail.workspace import Workspace
 
 ROOT = Path(__file__).parents[2]

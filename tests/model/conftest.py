@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from segtrail.recipe import Dataset, Recipe
+from segtrail.recipe import Recipe
+from segtrail.settings.dataset import Dataset
 from segtrail.task import Task
 
 KINDS = {  # classes, preprocessing, and the stride of the network's first convolution

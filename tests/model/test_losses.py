@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.losses import BORDER_WEIGHT, make_loss, mean_iou
-from segtrail.recipe import Training
+from segtrail.settings.training import Training
 from segtrail.task import Task
 
 NUCLEI = Task("instances", ("nucleus",), (1,))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.objects import label_objects
-from segtrail.recipe import Objects
+from segtrail.settings.objects import Objects
 
 planes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24).flatmap(
     lambda shape: st.tuples(hnp.arrays(bool, shape), hnp.arrays(bool, shape))

@@ -9,7 +9,7 @@ from model.scaling import shrink
 from segtrail.colour import to_channels
 from segtrail.grey import to_grey
 from segtrail.images import decode_image
-from segtrail.recipe import Network
+from segtrail.settings.network import Network
 
 
 def decoded(png):

@@ -6,7 +6,7 @@ import pytest
 
 from segtrail import mask_meaning
 from segtrail.errors import ConfigError, DataError
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 
 
 def of(masks: str, *classes: str) -> Dataset:

@@ -125,7 +125,8 @@ def test_a_slice_is_not_called_like_all_images(raw, tmp_path):
 def test_every_section_that_dvc_yaml_names_is_required():
     import re
 
-    from segtrail.recipe import Dataset, Recipe
+    from segtrail.recipe import Recipe
+    from segtrail.settings.dataset import Dataset
 
     text = (ROOT / "dvc.yaml").read_text()
     for kind, pattern in (

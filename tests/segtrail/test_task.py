@@ -8,7 +8,7 @@ import yaml
 
 from segtrail.errors import ConfigError
 from segtrail.params import load_params
-from segtrail.recipe import Preprocessing
+from segtrail.settings.preprocessing import Preprocessing
 from segtrail.task import Task, class_planes, load_task
 from segtrail.workspace import Workspace
 

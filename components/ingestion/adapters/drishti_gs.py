@@ -25,7 +25,7 @@ from components.ingestion.problems import Problems
 from components.ingestion.reading import read_values
 from components.ingestion.values import require_values
 from segtrail.errors import DataError
-from segtrail.recipe import MaskKind
+from segtrail.settings.dataset import MaskKind
 
 LEVELS = (0, 64, 128, 191, 255)
 AGREED = 191  # three of four experts: the publisher's and the usual ground truth

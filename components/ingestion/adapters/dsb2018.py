@@ -28,7 +28,7 @@ from components.ingestion.problems import Problems
 from components.ingestion.reading import read_values
 from segtrail.errors import DataError
 from segtrail.images import MAX_LABEL
-from segtrail.recipe import MaskKind
+from segtrail.settings.dataset import MaskKind
 
 # Masks may share this much: the fixed masks of the Data Science Bowl share up to 2 pixels,
 # 0.6 % of the mask, in 5 of 609 images. The later mask wins, unless nothing would be left of

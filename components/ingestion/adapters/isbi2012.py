@@ -27,7 +27,7 @@ from components.ingestion.problems import Problems
 from components.ingestion.reading import read_values
 from components.ingestion.values import require_values
 from segtrail.errors import DataError
-from segtrail.recipe import MaskKind
+from segtrail.settings.dataset import MaskKind
 
 # Slices are 50 nm apart, so neighbours look alike. A block of 4 keeps most neighbours together
 # (each border between blocks may be one between splits) and still leaves enough blocks to deal:

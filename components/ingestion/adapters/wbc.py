@@ -28,7 +28,7 @@ from components.ingestion.problems import Problems
 from components.ingestion.reading import read_text, read_values
 from components.ingestion.values import count_values, describe
 from segtrail.errors import DataError
-from segtrail.recipe import MaskKind
+from segtrail.settings.dataset import MaskKind
 
 LEVELS = (0, 128, 255)  # background, cytoplasm, nucleus; and 0, 1, 2 in the mask that lands
 CELLS = {"1": "neutrophil", "2": "lymphocyte", "3": "monocyte", "4": "eosinophil", "5": "basophil"}

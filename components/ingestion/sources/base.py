@@ -10,7 +10,7 @@ from pathlib import Path
 
 from components.ingestion.problems import Problems
 from segtrail.errors import DataError
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 MANY_PROBLEMS = 1000  # no more are looked for
 RATIO_FROM_BYTES = 1 << 20  # small files may be as compressible as they like

@@ -18,7 +18,7 @@ from components.ingestion.sources.base import (
 from components.ingestion.sources.names import Lookalikes, check_characters
 from segtrail.errors import DataError
 from segtrail.files import root_digest, tree_digests
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 
 class Folder(Source):

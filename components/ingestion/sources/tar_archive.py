@@ -24,7 +24,7 @@ from components.ingestion.sources.base import (
 from components.ingestion.sources.names import Lookalikes, check_characters, check_stays_inside
 from segtrail.errors import DataError
 from segtrail.files import sha256_file
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 GZIP_MAGIC = b"\x1f\x8b"
 _BLOCK = tarfile.BLOCKSIZE

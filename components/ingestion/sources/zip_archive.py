@@ -24,7 +24,7 @@ from components.ingestion.sources.base import (
 from components.ingestion.sources.names import Lookalikes, check_characters, check_stays_inside
 from segtrail.errors import DataError
 from segtrail.files import sha256_file
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others inflate without a bound
 _LOCAL = struct.Struct("<4s22xHH")  # its sizes and checksum are the directory's to say

@@ -30,7 +30,7 @@ from segtrail.errors import ConfigError, WorkspaceError
 from segtrail.files import write_text
 from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, encode_png, read_labels
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 from segtrail.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from components.ingestion.archive import open_source
 from segtrail.errors import DataError
 from segtrail.files import sha256_file
-from segtrail.recipe import Limits
+from segtrail.settings.dataset import Limits
 
 KINDS = ["folder", "zip", "tar", "tar.gz"]
 PACKED = KINDS[1:]

@@ -19,7 +19,7 @@ from components.ingestion.problems import Problems
 from segtrail import split_ledger
 from segtrail.files import sha256_bytes
 from segtrail.image_statistics import image_statistics
-from segtrail.recipe import Splits
+from segtrail.settings.dataset import Splits
 from segtrail.split_ledger import Row
 
 RULE = Splits(validation=0.2, test=0.2)

@@ -12,7 +12,7 @@ import pytest
 from components.ingestion import adapter as contract
 from components.ingestion import adapters as package
 from segtrail.errors import ConfigError
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 
 WHOLE = textwrap.dedent("""\
     from components.ingestion.adapter import Adapter, register

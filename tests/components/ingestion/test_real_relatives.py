@@ -16,7 +16,7 @@ from components.ingestion.problems import Problems
 from segtrail.files import sha256_bytes
 from segtrail.image_statistics import image_statistics
 from segtrail.images import decode_image
-from segtrail.recipe import Splits
+from segtrail.settings.dataset import Splits
 from segtrail.split_ledger import Row
 
 DATA = Path(__file__).parents[4] / "shared/data"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from components.ingestion.splits import Unit, deal, shares
 from segtrail.artifacts import SPLITS, TRAIN
 from segtrail.files import sha256_bytes
-from segtrail.recipe import Splits
+from segtrail.settings.dataset import Splits
 
 FRACTIONS = st.sampled_from([0.05, 0.1, 0.15, 0.2, 0.25, 0.33, 0.4])
 RULES = st.builds(Splits, validation=FRACTIONS, test=FRACTIONS, seed=st.integers(0, 9))

@@ -16,7 +16,7 @@ from components.ingestion.problems import Problem, Problems
 from components.ingestion.reading import Delivered
 from segtrail import png
 from segtrail.errors import DataError
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 
 
 @dataclass

@@ -12,7 +12,7 @@ import yaml
 from components.ingestion import adapter as contract
 from components.ingestion.adapters import folders, wbc
 from components.ingestion.clusters import CLUSTERS
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs/adapters.md").read_text()

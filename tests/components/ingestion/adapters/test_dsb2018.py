@@ -7,7 +7,7 @@ import numpy as np
 from components.ingestion.adapter import adapter_for
 from components.ingestion.archive import open_source
 from components.ingestion.problems import Problems
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 
 MASK = np.zeros((12, 10), np.uint8)
 MASK[2:5, 2:5] = 255

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from segtrail.images import decode_image
-from segtrail.recipe import Dataset
+from segtrail.settings.dataset import Dataset
 
 DATA = Path(__file__).parents[5] / "shared/data"
 pytestmark = [
