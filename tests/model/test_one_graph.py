@@ -9,7 +9,7 @@ from model.scaling import shrink
 from segtrail.colour import to_channels
 from segtrail.grey import to_grey
 from segtrail.images import decode_image
-from segtrail.settings.network import Network
+from segtrail.settings.preprocessing import Preprocessing
 
 
 def decoded(png):
@@ -32,9 +32,10 @@ def test_channels_equal_opencvs_and_the_graphs(images):
         np.testing.assert_array_equal(in_graph(pixels, "rgb"), colours)
 
 
+@pytest.mark.parametrize("sixteen_bit", ["used-bits", "full-range", "percentiles"])
 @pytest.mark.parametrize("colour", ["grey", "rgb"])
 @pytest.mark.parametrize("bits", [8, 9, 12, 16])
-def test_decoding_in_the_graph_equals_opencvs_for_any_depth(encode, colour, bits):
+def test_decoding_in_the_graph_equals_opencvs_for_any_depth(encode, colour, bits, sixteen_bit):
     from model.serving_graph import decode
 
     generator = np.random.default_rng(1)
@@ -45,9 +46,13 @@ def test_decoding_in_the_graph_equals_opencvs_for_any_depth(encode, colour, bits
         if shape[-1] == 4:
             pixels[..., 3] = np.iinfo(pixels.dtype).max  # alpha says nothing of the depth
         data = encode(pixels)
-        expected = to_channels(decode_image(data, "x"), colour)
-        np.testing.assert_array_equal(decode(data, colour).numpy(), expected)
-        assert expected.max() >= 128  # the highest bits are in use
+        expected = to_channels(decode_image(data, "x"), colour, sixteen_bit)
+        options = Preprocessing(colour=colour, sixteen_bit=sixteen_bit)
+        np.testing.assert_array_equal(decode(data, options).numpy(), expected)
+        if sixteen_bit != "full-range" or bits in (8, 16):
+            assert expected.max() >= 128  # the highest bits are in use
+        else:
+            assert expected.max() < 1 << (bits - 8)
 
 
 def test_a_grey_image_with_alpha_decodes_to_its_grey_levels():
@@ -58,9 +63,30 @@ def test_a_grey_image_with_alpha_decodes_to_its_grey_levels():
     for dtype in (np.uint8, np.uint16):
         pixels = np.arange(48).reshape(4, 6, 2).astype(dtype) * 5
         data = tf.io.encode_png(pixels).numpy()
-        got = decode(data, "rgb").numpy()
+        got = decode(data, Preprocessing(colour="rgb")).numpy()
         np.testing.assert_array_equal(got, to_channels(pixels[..., 0], "rgb"))
-        np.testing.assert_array_equal(decode(data, "grey").numpy()[..., 0], got[..., 0])
+        np.testing.assert_array_equal(decode(data, Preprocessing()).numpy()[..., 0], got[..., 0])
+
+
+def test_a_hot_pixel_does_not_darken_an_image_stretched_by_percentiles():
+    pixels = np.random.default_rng(1).integers(100, 300, (60, 50)).astype(np.uint16)
+    pixels[3, 4] = 65535
+    assert to_channels(pixels, "grey", "used-bits").max() == 255
+    assert np.median(to_channels(pixels, "grey", "used-bits")) == 0
+    stretched = to_channels(pixels, "grey", "percentiles")
+    assert 100 < np.median(stretched) < 155
+    assert (stretched.min(), stretched.max()) == (0, 255)
+
+
+def test_sixteen_bits_come_through_raw16_as_through_a_file(case, session, encode):
+    served = session(case.exported)
+    pixels = np.random.default_rng(6).integers(0, 4096, (40, 33, 3)).astype(np.uint16)
+    raw = served.run("raw16", {"images": pixels[None]})["probabilities"][0]
+    answer = served.run("serving_default", {"image_bytes": [encode(pixels)]})
+    shown = np.dstack([decoded(png) for png in answer["probability_png"][0]])
+    np.testing.assert_array_equal(shown, np.round(raw * 255))
+    eight = served.run("raw", {"images": (pixels >> 4).astype(np.uint8)[None]})["probabilities"][0]
+    np.testing.assert_array_equal(raw, eight)
 
 
 def test_training_evaluation_and_serving_see_the_same_numbers(
@@ -105,6 +131,28 @@ def test_the_normalised_channels_have_mean_0_and_deviation_1_whatever_the_colour
     np.testing.assert_allclose(got.std((0, 1)), 1, atol=1e-4)
 
 
+def test_square_roots_are_what_is_normalised_where_it_is_asked(learn, tmp_path):
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    from model.preprocessing import normalise
+
+    generator = np.random.default_rng(8)
+    images = [generator.integers(0, 120, (40, 50)).astype(np.uint8) for _ in range(3)]
+    images.append(255 - images[0])  # bright: inverted first
+    for normalisation in ("image", "dataset"):
+        options = Preprocessing(intensity="sqrt", normalisation=normalisation)
+        graph = learn(images, options, tmp_path / normalisation)
+        layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
+        roots = [np.sqrt(255.0 * image) for image in [*images[:3], images[0]]]
+        for image, root in zip(images, roots, strict=True):
+            image = image[..., None]
+            got = normalise(layer, tf.constant(image), tf.constant(level_histogram(image)))
+            over = root if normalisation == "image" else np.concatenate(roots)
+            expected = (root - over.mean()) / over.std()
+            np.testing.assert_allclose(got[..., 0], expected, atol=1e-4)
+
+
 def test_bright_colour_images_are_inverted_as_a_whole_where_it_is_asked(make_case):
     import tensorflow as tf
 
@@ -130,7 +178,7 @@ def test_the_contract_names_and_types(case, session):
     if case.task.has_objects:
         expected |= {"labels_png": string, "count": int64}
     assert types == expected
-    assert set(served.signatures) == {"serving_default", "raw", "metadata"}
+    assert set(served.signatures) == {"serving_default", "raw", "raw16", "metadata"}
     said = served.run("metadata", {})
     assert [name.decode() for name in said["class_names"]] == list(case.task.classes)
     assert said["masks"].decode() == case.task.masks
@@ -209,13 +257,3 @@ def test_a_fresh_process_can_load_it_and_says_why_when_not(make_case, images, en
     (broken / "variables" / "variables.index").unlink()
     with pytest.raises(StageError, match="session loader"):
         verify_in_fresh_process(broken, encode(images[0]))
-
-
-@pytest.mark.parametrize("stem", [1, 2])
-def test_the_network_answers_at_the_size_of_its_input(stem):
-    from model.unet import build_unet, down_scale
-
-    options = Network(base_filters=2, depth=3, stem_stride=stem)
-    side = down_scale(options) * 3
-    answer = build_unet(options, 1, 2)(np.zeros((1, side, 2 * side, 1), np.float32))
-    assert answer.shape == (1, side, 2 * side, 2)
