@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model.evaluation import Answer, read_examples, score, summarise
+import numpy as np
+import numpy.typing as npt
+
+from model.evaluated_objects import ObjectWriter
+from model.evaluation import Answer, score, summarise
+from model.examples import read_examples
 from segtrail import overlay
 from segtrail.artifacts import TEST, Evaluation, Examples, Model
 from segtrail.errors import DataError
@@ -23,7 +28,7 @@ _SHEET = 12
 
 
 def evaluate(workspace: Workspace, name: str) -> Evaluation:
-    """Writes metrics, per-image scores, overlays and golden answers of the candidate.
+    """Writes metrics, scores of images and objects, overlays and golden answers of the candidate.
 
     A bad model is not an error here: the gate decides.
 
@@ -36,22 +41,25 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
     result = Evaluation.of(workspace, name)
     with atomic_folder(result.root) as folder:
         out = Evaluation(folder, name)
-        wanted = list(read_examples(examples.records(TEST)))
-        if not wanted:
+        images = sum(1 for _ in read_examples(examples.records(TEST)))
+        if not images:
             raise DataError(
                 f"{examples.records(TEST)}: no test images, so nothing can be judged",
                 f"ingest more images into {recipe.dataset}",
             )
         model = SessionModel(candidate.root)
         rows = []
-        golden = _spread(len(wanted), recipe.serving.golden_images)
+        golden = _spread(images, recipe.serving.golden_images)
         records: dict[str, Any] = {}
-        answers = score(model, wanted, task)
-        for number, answer in enumerate(track(answers, "evaluating", len(wanted))):
-            rows.append(answer.row)
-            _write_overlay(answer, task, out.overlays)
-            if number in golden:
-                records[answer.example.image] = _write_golden(answer, out.golden)
+        answers = score(model, read_examples(examples.records(TEST)), task, recipe.objects)
+        with ObjectWriter(out.objects) as objects:
+            for number, answer in enumerate(track(answers, "evaluating", images)):
+                rows.append(answer.row)
+                image = decode_image(answer.example.image_bytes, answer.example.image)
+                objects.write(answer, image, task, recipe.objects)
+                _write_overlay(answer, image, task, out.overlays)
+                if number in golden:
+                    records[answer.example.image] = _write_golden(answer, out.golden)
         write_json(out.golden / "golden.json", records)
         metrics = _write_tables(rows, out) | {
             "model_digest": digest(candidate.root),
@@ -66,11 +74,18 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
 
 def _in_words(metrics: dict[str, float], task: Task) -> str:
     says = f"mean IoU {metrics['mean_iou']:.3f}, Dice {metrics['mean_dice']:.3f}"
-    if task.has_objects:
-        says += f", AP50 {metrics['ap_50']:.3f}, count error {metrics['count_error']:.1f}"
+    if "ap_50" in metrics:
+        says += f", AP50 {metrics['ap_50']:.3f}"
+    if "rand_f" in metrics:
+        says += f", Rand F {metrics['rand_f']:.3f}"
+    if "count_error" in metrics:
+        says += (
+            f", count error {metrics['count_error']:.1f} "
+            f"(by Canny and contours {metrics['count_error_canny']:.1f})"
+        )
     if len(task.classes) > 1:
         each = (f"{name} {metrics[f'iou_{name}']:.3f}" for name in task.classes)
-        says += f"; IoU of {', '.join(each)}"
+        says += f"; IoU of {', '.join(each)}; Dice of all {metrics['dice_foreground']:.3f}"
     return says
 
 
@@ -100,16 +115,16 @@ def _write_tables(rows: list[dict[str, Any]], out: Evaluation) -> dict[str, Any]
     return {"slices": slices}
 
 
-def _write_overlay(answer: Answer, task: Task, folder: Path) -> None:
-    example = answer.example
-    image = decode_image(example.image_bytes, example.image)
+def _write_overlay(
+    answer: Answer, image: npt.NDArray[np.integer], task: Task, folder: Path
+) -> None:
     if answer.labels is not None:
         picture = overlay.draw(image, answer.labels, answer.true)
     else:
         picture = overlay.draw_classes(
             image, task.answered_planes(answer.mask), task.true_planes(answer.true)
         )
-    write_bytes(folder / f"{example.image}.png", encode_png(picture))
+    write_bytes(folder / f"{answer.example.image}.png", encode_png(picture))
 
 
 def _write_golden(answer: Answer, folder: Path) -> dict[str, Any]:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from model.canny_counter import count_contours
 from model.examples import Example
-from model.matching import score_classes, score_objects
+from model.matching import Labels, rand_f, score_classes, score_objects
+from model.objects import label_objects
 from segtrail.errors import StageError
 from segtrail.files import sha256_bytes
 from segtrail.images import decode_image, read_labels
 from segtrail.session import SessionModel
 from segtrail.settings.base import ALL
-from segtrail.settings.metrics import OF_A_CLASS, OF_OBJECTS
+from segtrail.settings.metrics import OF_A_CLASS, metrics_of
+from segtrail.settings.objects import Objects
 from segtrail.task import Task
 
 MEANS = {"mean_iou": "iou", "mean_dice": "dice"}  # the others are called like their column
+COUNTERS = {"count_error": "count_predicted", "count_error_canny": "count_canny"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Answer:
         mask: uint8 `[H, W]`, decoded.
         labels_png: As answered; None without objects.
         labels: uint16 `[H, W]`, decoded; None without objects.
-        row: The scores by name: see `model.matching`.
+        row: The scores by name: see `score`.
     """
 
     example: Example
@@ -53,8 +56,25 @@ def segments(model: SessionModel) -> tuple[str, tuple[str, ...]]:
     return masks, tuple(name.decode() for name in said["class_names"].tolist())
 
 
-def score(model: SessionModel, examples: Iterable[Example], task: Task) -> Iterator[Answer]:
+def score(
+    model: SessionModel,
+    examples: Iterable[Example],
+    task: Task,
+    objects: Objects = Objects(),  # noqa: B008, frozen
+) -> Iterator[Answer]:
     """Yields the model's answer to each example, with scores.
+
+    A row has `iou`, `dice` and those of each class (`model.matching.score_classes`); with
+    instances `ap_50`. Where there is one kind of thing to count, which are instances or the
+    connected components of the one class of masks: classes, also `count_true`,
+    `count_predicted` and `count_canny`, by the two counters (`model.objects`,
+    `model.canny_counter`); of such components `rand_f`, too.
+
+    Args:
+        model: What is asked.
+        examples: Images and true masks.
+        task: What the model should segment.
+        objects: Which components are too small to count, and the second counter's options.
 
     Raises:
         StageError: The model segments something else than `task`.
@@ -78,6 +98,9 @@ def score(model: SessionModel, examples: Iterable[Example], task: Task) -> Itera
             labels_png = bytes(got["labels_png"][0])
             labels = read_labels(labels_png, f"labels of {example.image}")
             scores |= asdict(score_objects(true, labels))
+            scores["count_canny"] = count_contours(mask > 0, objects.canny)
+        elif "rand_f" in metrics_of(task.masks, task.classes):
+            scores |= _score_components(true, mask, task, objects)
         row = {
             "image": example.image,
             "sha256": sha256_bytes(example.image_bytes),
@@ -91,20 +114,39 @@ def score(model: SessionModel, examples: Iterable[Example], task: Task) -> Itera
         yield Answer(example, true, mask_png, mask, labels_png, labels, row)
 
 
-def read_examples(path: Path) -> Iterator[Example]:
-    """Yields the examples of one TFRecord."""
-    import tensorflow as tf
+def components(plane: npt.NDArray[np.bool_], min_size: int = 0) -> Labels:
+    """Returns the objects of a class without a border plane: its connected components.
 
-    for record in tf.data.TFRecordDataset(str(path)):
-        yield Example.parse(record.numpy())
+    Args:
+        plane: bool `[H, W]`, where the class is; 4 neighbours connect.
+        min_size: Pixels; smaller ones are dropped.
+
+    Returns:
+        uint16 `[H, W]`, 0 background.
+    """
+    return label_objects(plane, np.zeros_like(plane), Objects(grow=0, min_size=min_size))
+
+
+def _score_components(
+    true: npt.NDArray[np.uint16], mask: npt.NDArray[np.uint8], task: Task, objects: Objects
+) -> dict[str, Any]:
+    """Scores the components of the one class. What is too small is not counted, on both sides."""
+    truth, said = task.true_planes(true)[..., 0], task.answered_planes(mask)[..., 0]
+    return {
+        "count_true": int(components(truth, objects.min_size).max(initial=0)),
+        "count_predicted": int(components(said, objects.min_size).max(initial=0)),
+        "count_canny": count_contours(said, objects.canny),
+        "rand_f": rand_f(components(truth), components(said)),
+    }
 
 
 def summarise(per_image: Any) -> dict[str, dict[str, float]]:
     """Returns the metrics of each slice, and of `all`.
 
     `mean_iou`, `mean_dice`: means over images of the mean over classes; `iou_<class>`,
-    `dice_<class>`: means over images; with objects `ap_50`: mean over images, and
-    `count_error`: mean over images of |predicted - true| objects.
+    `dice_<class>`, of several classes `dice_foreground`, with instances `ap_50`, of components
+    `rand_f`: means over images; where objects are counted `count_error` and
+    `count_error_canny`: means over images of |counted - true| objects.
 
     Args:
         per_image: A data frame with a row an image, see `score`.
@@ -117,7 +159,8 @@ def metrics(per_image: Any) -> dict[str, float]:
     """Returns each metric over the rows of `per_image`."""
     names = [
         *MEANS,
-        *(OF_OBJECTS if "ap_50" in per_image else ()),
+        *(name for name in ("ap_50", "rand_f") if name in per_image),
+        *(name for name, counted in COUNTERS.items() if counted in per_image),
         *(column for column in per_image if column.startswith(OF_A_CLASS)),
     ]
     return {name: float(values(per_image, name).mean()) for name in names}
@@ -125,7 +168,7 @@ def metrics(per_image: Any) -> dict[str, float]:
 
 def values(per_image: Any, metric: str) -> npt.NDArray[np.float64]:
     """Returns the per-image values whose mean a metric is."""
-    if metric == "count_error":
-        error = (per_image["count_predicted"] - per_image["count_true"]).abs()
+    if metric in COUNTERS:
+        error = (per_image[COUNTERS[metric]] - per_image["count_true"]).abs()
         return np.asarray(error, np.float64)
     return np.asarray(per_image[MEANS.get(metric, metric)], np.float64)

@@ -1,77 +1,156 @@
-"""Losses over the planes of classes and border."""
+"""Losses over the planes of classes and border, on logits, safe at any of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+from model.heads import plane_probabilities, shifted_exponentials, split_heads
+from segtrail.settings.loss import Head, head_of
 from segtrail.settings.training import Training
 from segtrail.task import Task
 
-BORDER_WEIGHT = 5.0  # border pixels are few: about 1 % of a tile
+Loss = Callable[[Any, Any], Any]
+Planes = Sequence[Any]  # P tensors [N, H, W]
+PlaneLoss = Callable[[Planes, Planes], Any]
+
+SMOOTH = 0.5  # pixels; a class that a batch lacks still pulls its probabilities down
+_LEAST = 1e-7  # under a power, whose slope at 0 may be infinite
 
 
-def make_loss(training: Training, task: Task) -> Any:
-    """Returns the loss of a recipe, a function of `y_true` and logits, both `[N, H, W, P]`.
+def make_loss(training: Training, task: Task) -> Loss:
+    """Returns the loss of a recipe, a function of truth and logits.
 
-    `bce`: mean binary cross-entropy of all planes, border pixels counting five times.
-    `bce_dice`: the same plus 1 - the mean over the classes of the Dice of their planes, soft,
-    over the batch: Dice = (2 Σ p·y + 1) / (Σ p + Σ y + 1).
+    Sums and means are over all pixels of a batch; p is a plane's probability, y its truth.
+
+    `bce`: binary cross-entropy, mean over the planes, a border pixel counting `border_weight`
+    times. `focal`: the same, each term times (1 - q)^gamma, q being the probability of what is
+    true (Lin et al., 2017). `cross_entropy` and `categorical_focal`: their counterparts over
+    K classes and background, by softmax. `bce_dice` and `cross_entropy_dice`: plus
+    `dice_weight` times 1 - the mean over the classes of Dice = (2 Σpy + 1) / (Σp + Σy + 1).
+    `tversky`: 1 - the mean over all planes of
+    T = (Σpy + 1/2) / (Σpy + alpha Σp(1-y) + (1-alpha) Σ(1-p)y + 1/2) (Salehi et al., 2017), so
+    that alpha 1/2 is Dice; `focal_tversky`: the mean of (1 - T)^power (Abraham and Khan, 2019).
+
+    Keras's own Dice and Tversky have no gradient where a batch lacks a class, and its focal
+    losses clip probabilities, so that a pixel that is hopelessly wrong teaches nothing; these
+    are of the same formulas, on logits.
 
     Args:
-        training: Which of the two.
+        training: `loss` and `loss_options`.
         task: What the P planes are: K classes, and with objects the border.
+
+    Returns:
+        From y float `[N, H, W, P]` and logits float `[N, H, W, P * D]`, of D heads one after
+        the other, to a float32 scalar: see `deep`.
     """
     from keras import ops
 
-    classes = len(task.classes)
+    options, head, classes = training.loss_options, head_of(training.loss), len(task.classes)
+    border_weight = options.border_weight if task.has_objects else 1.0
+    binary = partial(_binary, classes=classes, border_weight=border_weight)
+    dice = partial(_dice, head=head, classes=classes, weight=options.dice_weight)
+    tversky = partial(_tversky_loss, head=head, alpha=options.tversky_alpha)
+    made: dict[str, Sequence[PlaneLoss]] = {
+        "bce": [binary],
+        "bce_dice": [binary, dice],
+        "focal": [partial(binary, gamma=options.focal_gamma)],
+        "cross_entropy": [_categorical],
+        "cross_entropy_dice": [_categorical, dice],
+        "categorical_focal": [partial(_categorical, gamma=options.focal_gamma)],
+        "tversky": [tversky],
+        "focal_tversky": [partial(tversky, power=options.focal_tversky_power)],
+    }
+    parts = made[training.loss]
 
-    def bce(y: Any, logits: Any) -> Any:
-        # max(x, 0) - x*y + log(1 + exp(-|x|)): no overflow at any logit
-        each = ops.relu(logits) - logits * y + ops.log1p(ops.exp(-ops.abs(logits)))
-        if not task.has_objects:
-            return ops.mean(each)
-        weight = ops.concatenate(
-            [ops.ones_like(y[..., :classes]), 1 + (BORDER_WEIGHT - 1) * y[..., classes:]], -1
-        )
-        return ops.mean(each * weight)
+    def loss(y: Any, logits: Any) -> Any:
+        # plane by plane: a plane is contiguous, so that CPUs work on it several times as fast
+        truth, planes = ops.unstack(y, axis=-1), ops.unstack(logits, axis=-1)
+        return sum([part(truth, planes) for part in parts])
 
-    def dice(y: Any, logits: Any, k: int) -> Any:
-        p, t = ops.sigmoid(logits[..., k]), y[..., k]
-        return (2 * ops.sum(p * t) + 1) / (ops.sum(p) + ops.sum(t) + 1)
-
-    def bce_dice(y: Any, logits: Any) -> Any:
-        return bce(y, logits) + 1 - sum(dice(y, logits, k) for k in range(classes)) / classes
-
-    return {"bce": bce, "bce_dice": bce_dice}[training.loss]
+    return deep(loss, len(task.planes))
 
 
-def mean_iou(classes: int) -> Any:
-    """Returns a Keras metric, `iou`: the mean over the classes of IoU at 0.5, over all pixels.
+def deep(loss: Loss, planes: int) -> Loss:
+    """Returns the mean of `loss` over the heads of a deeply supervised network.
 
     Args:
-        classes: K; the planes after the first K are not looked at.
+        loss: From y and logits, both float32 `[N, H, W, P]`, to a scalar.
+        planes: P.
+
+    Returns:
+        From y `[N, H, W, P]` and logits `[N, H, W, P * D]`, of any float type, to a float32
+        scalar. With D = 1 it is `loss`.
     """
-    import keras
+    from keras import ops
 
-    class MeanIoU(keras.metrics.Metric):
-        """The mean of one `BinaryIoU` a plane, from logits."""
+    def over_heads(y: Any, logits: Any) -> Any:
+        y = ops.cast(y, "float32")
+        heads = split_heads(ops.cast(logits, "float32"), planes)
+        return sum(loss(y, head) for head in heads) / len(heads)
 
-        def __init__(self) -> None:
-            super().__init__(name="iou")
-            self.each = [
-                keras.metrics.BinaryIoU(target_class_ids=[1], threshold=0.5) for _ in range(classes)
-            ]
+    return over_heads
 
-        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-            for k, metric in enumerate(self.each):
-                probability = keras.ops.sigmoid(y_pred[..., k])
-                metric.update_state(y_true[..., k], probability, sample_weight)
 
-        def result(self) -> Any:
-            return keras.ops.mean(keras.ops.stack([metric.result() for metric in self.each]))
+def _binary(y: Planes, x: Planes, classes: int, border_weight: float, gamma: float = 0.0) -> Any:
+    """Returns the mean binary cross-entropy of all planes, the border's pixels weighted."""
+    from keras import ops
 
-        def reset_state(self) -> None:
-            for metric in self.each:
-                metric.reset_state()
+    total: Any = 0.0
+    for k, (truth, plane) in enumerate(zip(y, x, strict=True)):
+        each = ops.binary_crossentropy(truth, plane, from_logits=True)
+        if gamma:
+            said = ops.sigmoid(plane)
+            wrong = said + truth * (1 - 2 * said)  # the probability of what is not true
+            each = each * _power(wrong, gamma)
+        if k >= classes and border_weight != 1:
+            each = each * (1 + (border_weight - 1) * truth)
+        total = total + ops.mean(each)
+    return total / len(x)
 
-    return MeanIoU()
+
+def _categorical(y: Planes, x: Planes, gamma: float = 0.0) -> Any:
+    """Returns the mean cross-entropy over K classes and background, whose logit is 0."""
+    from keras import ops
+
+    highest, exponentials, total = shifted_exponentials(x)
+    each = highest + ops.log(total) - sum([t * plane for t, plane in zip(y, x, strict=True)])
+    if gamma:
+        right = (1 - sum(y)) * ops.exp(-highest)  # the background's part
+        right = sum([t * e for t, e in zip(y, exponentials, strict=True)], right) / total
+        each = each * _power(1 - right, gamma)
+    return ops.mean(each)
+
+
+def _dice(y: Planes, x: Planes, head: Head, classes: int, weight: float) -> Any:
+    """Returns `weight` times 1 - the mean of the classes' Dice."""
+    p = plane_probabilities(x[:classes], head)
+    return weight * _mean([1 - index for index in _tversky(y[:classes], p, alpha=0.5)])
+
+
+def _tversky_loss(y: Planes, x: Planes, head: Head, alpha: float, power: float = 1.0) -> Any:
+    lacks = [1 - index for index in _tversky(y, plane_probabilities(x, head), alpha)]
+    return _mean(lacks if power == 1 else [_power(lack, power) for lack in lacks])
+
+
+def _tversky(y: Planes, p: Planes, alpha: float) -> list[Any]:
+    """Returns the Tversky index of each plane, over the batch."""
+    from keras import ops
+
+    found = []
+    for truth, said in zip(y, p, strict=True):
+        both = ops.sum(truth * said)
+        cost = alpha * (ops.sum(said) - both) + (1 - alpha) * (ops.sum(truth) - both)
+        found.append((both + SMOOTH) / (both + cost + SMOOTH))
+    return found
+
+
+def _mean(values: list[Any]) -> Any:
+    return sum(values) / len(values)
+
+
+def _power(base: Any, exponent: float) -> Any:
+    from keras import ops
+
+    return ops.power(ops.maximum(base, _LEAST), exponent)

@@ -8,12 +8,14 @@ from segtrail.settings.base import ALL, Name, Strict
 from segtrail.settings.dataset import Dataset
 from segtrail.settings.drift import Drift
 from segtrail.settings.gate import AbsoluteRule, Gate, RelativeRule
-from segtrail.settings.metrics import OF_A_CLASS, OF_OBJECTS
+from segtrail.settings.loss import check_options, head_of
+from segtrail.settings.metrics import FOREGROUND, OF_SOME, metrics_of
 from segtrail.settings.network import Network
 from segtrail.settings.objects import Objects
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.settings.serving import Serving
 from segtrail.settings.training import Training
+from segtrail.settings.tuning import Tuning
 from segtrail.settings.validation import Validation
 
 
@@ -32,6 +34,7 @@ class Recipe(Strict):
     gate: Gate
     serving: Serving
     drift: Drift = Drift()
+    tuning: Tuning = Tuning()
     schedule: str | None = Field(default=None, description="cron line for `segtrail deploy`")
 
     @model_validator(mode="after")
@@ -41,12 +44,13 @@ class Recipe(Strict):
                 f"training.crop ({self.training.crop}) must not be above "
                 f"preprocessing.tile ({self.preprocessing.tile}), out of which it is cut"
             )
-        step = 2**self.network.depth * self.network.stem_stride
+        step = self.network.down_scale
         if self.training.crop % step:
             raise ValueError(
-                f"training.crop ({self.training.crop}) must be a multiple of {step} "
-                "(2^depth times stem_stride), the network's down-scaling"
+                f"training.crop ({self.training.crop}) must be a multiple of {step}, "
+                f"the down-scaling of the network {self.network.name}"
             )
+        check_options(self.training.loss, self.training.loss_options)
         return self
 
 
@@ -87,17 +91,28 @@ def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
             f"recipes.{name}.classes is {', '.join(recipe.classes)}; expected one or more of "
             f"those of the dataset {recipe.dataset!r}, in its order: {', '.join(dataset.classes)}"
         )
+    if FOREGROUND in recipe.classes and len(recipe.classes) > 1:
+        raise ValueError(
+            f"recipes.{name}.classes: {FOREGROUND!r} stands for all classes together in the "
+            "metrics; call the class something else"
+        )
+    if head_of(recipe.training.loss) == "softmax" and dataset.masks != "classes":
+        raise ValueError(
+            f"recipes.{name}.training.loss is {recipe.training.loss}, which is for classes that "
+            f"exclude each other; the masks of the dataset {recipe.dataset!r} hold "
+            f"{dataset.masks}. Use bce, bce_dice, focal, tversky or focal_tversky"
+        )
     rules: list[AbsoluteRule | RelativeRule] = [*recipe.gate.absolute, *recipe.gate.relative]
     for rule in rules:
-        prefix, _, of_class = rule.metric.partition("_")
-        if rule.metric in OF_OBJECTS and dataset.masks != "instances":
+        if rule.metric in metrics_of(dataset.masks, recipe.classes):
+            continue
+        if rule.metric in OF_SOME:
             raise ValueError(
-                f"recipes.{name}.gate asks for {rule.metric}, which needs instances; the masks of "
-                f"the dataset {recipe.dataset!r} hold {dataset.masks}. Use mean_iou, mean_dice, "
-                "iou_<class> or dice_<class>"
+                f"recipes.{name}.gate asks for {rule.metric}, which needs {OF_SOME[rule.metric]}; "
+                f"the masks of the dataset {recipe.dataset!r} hold {dataset.masks}. Use mean_iou, "
+                "mean_dice, iou_<class> or dice_<class>"
             )
-        if f"{prefix}_" in OF_A_CLASS and of_class not in recipe.classes:
-            raise ValueError(
-                f"recipes.{name}.gate asks for {rule.metric}; the recipe's classes are "
-                f"{', '.join(recipe.classes)}"
-            )
+        raise ValueError(
+            f"recipes.{name}.gate asks for {rule.metric}; the recipe's classes are "
+            f"{', '.join(recipe.classes)}"
+        )

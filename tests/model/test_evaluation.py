@@ -8,6 +8,9 @@ from model.evaluation import metrics, score, segments, summarise, values
 from model.examples import Example
 from segtrail.errors import StageError
 from segtrail.images import encode_png
+from segtrail.settings.metrics import metrics_of
+from segtrail.settings.objects import Objects
+from segtrail.task import Task
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,8 @@ def test_scores_are_of_the_recipes_classes_in_the_datasets_masks(case, session, 
             assert row[f"iou_{name}"] == (both / either if either else 1)
         assert row["iou"] == pytest.approx(np.mean([row[f"iou_{n}"] for n in task.classes]))
         assert ("ap_50" in row) == ("count_true" in row) == task.has_objects
+        assert ("count_canny" in row) == task.has_objects
+        assert "rand_f" not in row
         assert (answer.labels is not None) == task.has_objects
 
 
@@ -63,7 +68,9 @@ def test_metrics_are_means_and_of_objects_only_where_there_are_some(case, sessio
     names = {"mean_iou", "mean_dice"}
     names |= {f"{kind}_{name}" for kind in ("iou", "dice") for name in case.task.classes}
     if case.task.has_objects:
-        names |= {"ap_50", "count_error"}
+        names |= {"ap_50", "count_error", "count_error_canny"}
+    else:
+        names |= {"dice_foreground"}
     assert set(got["all"]) == names | {"n"}
     for name, value in metrics(rows).items():
         assert value == pytest.approx(values(rows, name).mean())
@@ -77,3 +84,104 @@ def test_a_model_of_other_classes_is_not_scored(make_case, session, make_example
     with pytest.raises(StageError, match="found one of multilabel of disc, cup") as caught:
         next(score(other, make_examples(case), case.task))
     assert "expected a model of classes of cytoplasm, nucleus" in caught.value.message
+
+
+class Answers:
+    """Answers with masks that are given, as a model of one class does."""
+
+    def __init__(self, masks):
+        self.masks = iter(masks)
+
+    def run(self, signature, _, outputs=None):
+        if signature == "metadata":
+            return {"masks": b"classes", "class_names": np.array([b"cell"])}
+        return {"mask_png": [encode_png(next(self.masks))]}
+
+
+def cells(*boxes):
+    mask = np.zeros((60, 80), np.uint8)
+    for top, left, bottom, right in boxes:
+        mask[top:bottom, left:right] = 1
+    return mask
+
+
+def one_class_answers(true, said):
+    examples = [
+        Example(f"i{n}", encode_png(mask * 200), encode_png(mask), "x", f"g{n}")
+        for n, mask in enumerate(true)
+    ]
+    return list(score(Answers(said), examples, CELL, Objects(min_size=20)))
+
+
+CELL = Task("classes", ("cell",), (1,))
+APART = cells((5, 5, 25, 30), (30, 5, 55, 30), (5, 40, 55, 75))
+
+
+def test_the_components_of_one_class_are_counted_and_grouped_pixels_scored():
+    joined = APART.copy()
+    joined[25:30, 5:30] = 1
+    speck = APART.copy()
+    speck[0:2, 77:79] = 1  # 4 pixels are no cell
+    answers = one_class_answers([APART] * 3, [APART, joined, speck])
+    rows = pd.DataFrame(answer.row for answer in answers)
+    assert rows["count_true"].tolist() == [3, 3, 3]
+    assert rows["count_predicted"].tolist() == [3, 2, 3]
+    assert rows["count_canny"].tolist()[:2] == [3, 2]
+    assert rows["rand_f"][0] == 1
+    pairs = [n * (n - 1) for n in (500, 625, 1750)]
+    precision = sum(pairs) / (1125 * 1124 + pairs[2])
+    assert rows["rand_f"][1] == pytest.approx(2 * precision / (precision + 1))
+    assert rows["rand_f"][2] == 1  # a speck where there is no true cell is no pair
+    got = metrics(rows)
+    assert got["count_error"] == pytest.approx(1 / 3)
+    assert got["rand_f"] == pytest.approx(rows["rand_f"].mean())
+    assert set(got) - {"count_error_canny"} == set(metrics_of("classes", ["cell"]))
+
+
+def test_every_predicted_object_is_in_the_table(tmp_path):
+    from model.evaluated_objects import ObjectWriter
+
+    missed, nothing = cells((5, 5, 25, 30), (28, 5, 57, 30)), cells()
+    answers = one_class_answers([APART] * 3, [APART, nothing, missed])
+    with ObjectWriter(tmp_path / "objects.parquet") as writer:
+        for answer in answers:
+            writer.write(answer, answer.mask, CELL, Objects(min_size=20))
+    table = pd.read_parquet(tmp_path / "objects.parquet")
+    assert table["image"].tolist() == ["i0"] * 3 + ["i2"] * 2
+    assert set(table["class"]) == {"cell"}
+    assert table["matched"].all()
+    assert table["iou"].tolist()[:4] == [1] * 4
+    assert table["iou"].tolist()[4] == pytest.approx(25 * 25 / (29 * 25))
+    assert sorted(table["area"][:3]) == [500, 625, 1750]
+
+
+def test_a_table_of_no_objects_at_all_can_be_read(tmp_path):
+    from model.evaluated_objects import ObjectWriter
+
+    with ObjectWriter(tmp_path / "objects.parquet") as writer:
+        for answer in one_class_answers([APART], [cells()]):
+            writer.write(answer, answer.mask, CELL, Objects())
+    assert len(pd.read_parquet(tmp_path / "objects.parquet")) == 0
+
+
+def test_instances_are_in_the_table_as_the_model_labels_them(
+    make_case, session, make_examples, tmp_path
+):
+    from model.evaluated_objects import ObjectWriter
+    from segtrail.images import decode_image
+
+    case = make_case("instances")
+    answers = list(score(session(case.exported), make_examples(case), case.task))
+    with ObjectWriter(tmp_path / "objects.parquet") as writer:
+        for answer in answers:
+            image = decode_image(answer.example.image_bytes, "x")
+            writer.write(answer, image, case.task, case.recipe.objects)
+    table = pd.read_parquet(tmp_path / "objects.parquet")
+    counts = table.groupby("image").size().to_dict()
+    rows = [answer.row for answer in answers]
+    assert counts == {r["image"]: r["count_predicted"] for r in rows if r["count_predicted"]}
+    matched = table[table["matched"]].groupby("image").size().to_dict()
+    for row in rows:
+        found = matched.get(row["image"], 0)
+        wanted = row["count_true"] + row["count_predicted"] - found
+        assert row["ap_50"] == pytest.approx(found / wanted)

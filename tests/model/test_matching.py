@@ -3,10 +3,10 @@
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.matching import object_iou, score_classes, score_objects
+from model.matching import object_iou, rand_f, score_classes, score_objects
 
 labels = hnp.arrays(np.uint16, (9, 11), elements=st.integers(0, 4))
 planes = hnp.arrays(bool, (6, 7, 3))
@@ -73,3 +73,48 @@ def test_ids_up_to_the_last_of_16_bits_do_not_mix():
     true = np.array([[65535, 65535, 1]], np.uint16)
     predicted = np.array([[1, 1, 65535]], np.uint16)
     assert sorted(object_iou(true, predicted)) == [1, 1]
+
+
+def pairs_of_pixels(true, predicted):
+    """The Rand F-score by its words: each pair of true foreground pixels."""
+    a, b = true[true > 0], predicted[true > 0]
+    both = of_true = of_predicted = 0
+    for i in range(len(a)):
+        for j in range(i):
+            both += a[i] == a[j] and b[i] == b[j]
+            of_true += a[i] == a[j]
+            of_predicted += b[i] == b[j]
+    if not of_true + of_predicted:
+        return 1.0
+    precision = both / of_predicted if of_predicted else 0.0
+    recall = both / of_true if of_true else 0.0
+    return 2 * precision * recall / (precision + recall) if both else 0.0
+
+
+@settings(deadline=None)
+@given(hnp.arrays(np.uint16, (5, 6), elements=st.integers(0, 3)), labels)
+def test_rand_f_equals_brute_force(true, predicted):
+    predicted = predicted[:5, :6]
+    assert rand_f(true, predicted) == pytest.approx(pairs_of_pixels(true, predicted))
+
+
+def test_rand_f_of_known_cases():
+    true = np.zeros((10, 10), np.uint16)
+    assert rand_f(true, true) == 1  # nothing to be judged
+    true[:, :4], true[:, 6:] = 1, 2
+    assert rand_f(true, true) == 1
+    assert rand_f(true, true + 3) == 1  # whatever the ids are, and where there is no object
+    merged = np.ones_like(true)
+    # of two objects of 40 pixels: pairs in one, 2 * 40 * 39; in the merged one, 80 * 79
+    recall, precision = 1, 2 * 40 * 39 / (80 * 79)
+    assert rand_f(true, merged) == pytest.approx(2 * precision * recall / (precision + recall))
+    alone = np.arange(100, dtype=np.uint16).reshape(10, 10)
+    assert rand_f(true, alone) == 0
+
+
+@given(planes, planes)
+def test_the_foreground_is_the_union_of_the_classes(true, predicted):
+    a, b = true.any(-1), predicted.any(-1)
+    both = 2 * (a & b).sum() / (a.sum() + b.sum()) if (a | b).any() else 1
+    assert score_classes(true, predicted, CLASSES)["dice_foreground"] == pytest.approx(both)
+    assert "dice_foreground" not in score_classes(true[..., :1], predicted[..., :1], ["a"])
