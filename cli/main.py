@@ -9,8 +9,10 @@ import typer
 
 from cli import (
     audit,
+    augment,
     data,
     demo,
+    doctor,
     fetch_data,
     ingest,
     pipeline,
@@ -19,6 +21,7 @@ from cli import (
     serve,
     stages,
     status,
+    tune,
 )
 from segtrail import __version__, telemetry
 from segtrail.errors import EXIT_ERROR, EXIT_INSUFFICIENT, EXIT_REJECTED, SegtrailError
@@ -47,11 +50,12 @@ app = typer.Typer(
 )
 for _command in (
     demo.demo, fetch_data.fetch_data, ingest.ingest, pipeline.retrain, serve.serve,
-    predict.predict, status.status, audit.audit, pipeline.deploy,
+    predict.predict, status.status, doctor.doctor, augment.augment, audit.audit, pipeline.deploy,
 ):  # fmt: skip
     app.command()(_command)
 for _command in stages.COMMANDS:
     app.command()(_command)
+app.command()(tune.tune)
 app.add_typer(data.app)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from components.gating.rules import apply_rules, overall, to_json
-from model.evaluation import read_examples, score, segments
+from model.evaluation import score, segments
+from model.examples import read_examples
 from segtrail.artifacts import TEST, Evaluation, Examples, Model, Verdict
 from segtrail.code import code_digest
 from segtrail.errors import LineageError, StageError

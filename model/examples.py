@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 IMAGE_ID, IMAGE_BYTES, MASK_BYTES = "image/id", "image/encoded", "mask/encoded"
@@ -63,3 +65,11 @@ class Example:
             get(IMAGE_ID).decode(), get(IMAGE_BYTES), get(MASK_BYTES),
             get(SLICE).decode(), get(GROUP).decode(),
         )  # fmt: skip
+
+
+def read_examples(path: Path) -> Iterator[Example]:
+    """Yields the examples of one TFRecord."""
+    import tensorflow as tf
+
+    for record in tf.data.TFRecordDataset(str(path)):
+        yield Example.parse(record.numpy())

@@ -1,102 +1,140 @@
-"""The training loop: a fixed number of steps with a cosine schedule."""
+"""The training loop: epochs of a fixed number of steps, each with a validation."""
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from model.losses import make_loss, mean_iou
-from segtrail.errors import StageError
+from model.checkpoints import Checkpoints
+from model.hardware import distributed
+from model.hardware.planning import Plan
+from model.hardware.strategy import share_of
+from model.losses import make_loss
+from model.metrics import make_metrics
+from model.networks.registry import supervised
+from model.schedules import learning_rate
 from segtrail.progress import say
-from segtrail.settings.training import Training
+from segtrail.settings.training import MONITORS, Training
 from segtrail.task import Task
-
-WARM_UP_SHARE, FINAL_RATE, WEIGHT_DECAY = 0.05, 0.01, 1e-4
 
 
 def fit(
     network: Any,
-    batches: Any,
+    batches: Callable[[int], Any],
     validation: Any,
     options: Training,
     task: Task,
-    on_metrics: Callable[[Mapping[str, float], int], None],
+    plan: Plan,
+    checkpoints: Checkpoints | None,
+    tell: Callable[..., None],
+    notes: dict[str, Any] | None = None,
+    keepers: Sequence[Any] = (),
 ) -> list[dict[str, float]]:
-    """Trains in place with AdamW; returns the metrics of each `validate_every` steps.
+    """Trains in place with AdamW (Loshchilov and Hutter, 2019); returns each epoch's metrics.
 
-    The rate rises over the first twentieth of the steps and then falls as a cosine to a
-    hundredth (Loshchilov and Hutter, 2017 and 2019).
+    An epoch is `validate_every` steps, the last one perhaps fewer. With `checkpoints` the state
+    is saved at the end of each, and a training that finds a state goes on from there, to the
+    same weights as an unbroken one if the machine computes deterministically.
 
     Args:
         network: A `keras.Model` giving logits.
-        batches: Endless `tf.data` training batches.
+        batches: From a number of steps to the endless `tf.data` batches that come after them.
         validation: `tf.data` validation batches.
-        options: Steps, rate, loss.
+        options: Steps, schedule, loss, early stopping.
         task: What the network's planes are.
-        on_metrics: Called with the metrics and the step.
+        plan: What of the machine is used; the network was built under its strategy.
+        checkpoints: Of this very training; None saves nothing.
+        tell: Called with each epoch's metrics and the step.
+        notes: Saved with each checkpoint.
+        keepers: More Keras callbacks, see `model.training_callbacks.Keeper`.
 
     Raises:
         StageError: The loss is no longer a number.
     """
     import keras
 
-    schedule = keras.optimizers.schedules.CosineDecay(
-        options.learning_rate / 100,
-        max(options.steps - int(options.steps * WARM_UP_SHARE), 1),
-        alpha=FINAL_RATE,
-        warmup_target=options.learning_rate,
-        warmup_steps=int(options.steps * WARM_UP_SHARE),
-    )
-    network.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
-        make_loss(options, task),
-        metrics=[mean_iou(len(task.classes))],
-    )
-    every = min(options.validate_every, options.steps)
-    epochs, rest = divmod(options.steps, every)
-    history: list[dict[str, float]] = []
-    started = time.monotonic()
+    from model.training_callbacks import KeepBest, Report, Resume
 
-    class Report(keras.callbacks.Callback):
-        """Hands the metrics on and says how far it is."""
+    learner = compiled(network, options, task, plan)
 
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-            step = min((epoch + 1) * every, options.steps)
-            values = {key: float(value) for key, value in (logs or {}).items()}
-            _check_finite(values, step, options)
-            history.append({"step": float(step)} | values)
-            on_metrics(values, step)
-            spent = time.monotonic() - started
-            say(
-                f"step {step} of {options.steps}: loss {values['loss']:.3f}, "
-                f"validation loss {values['val_loss']:.3f}, IoU {values['val_iou']:.3f}; "
-                f"{spent / 60:.1f} min, about {spent * (options.steps / step - 1) / 60:.1f} left"
+    monitor, mode = MONITORS[options.monitor]
+    best, listeners = KeepBest(options.monitor), []
+    if options.keep == "best":
+        listeners.append(best)
+        keepers = [best, *keepers]
+    if options.schedule.kind == "plateau":
+        listeners.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor, options.schedule.factor, options.schedule.patience, mode=mode
             )
+        )
+    if stop := options.early_stopping:
+        listeners.append(
+            keras.callbacks.EarlyStopping(monitor, stop.min_delta, stop.patience, mode=mode)
+        )
+
+    found = checkpoints.newest() if checkpoints else None
+    history = list(found.history) if found else []
+    resume = Resume(checkpoints, listeners, list(keepers), history, notes or {})
+    stopped = False
+    if found:
+        stopped = found.notes["stopped"]
+        say(f"resuming after step {history[-1]['step']:.0f} of {options.steps}")
+        resume.start_from(found)
+    done = len(history)
+    report = Report(options, history, tell)
+    # the one that saves comes last, when all others have heard the epoch
+    callbacks = [report, *dict.fromkeys([*listeners, *keepers]), resume]
 
     # Keras warns at the end of each validation, whose number of batches it does not know
     warnings.filterwarnings("ignore", message="Your input ran out of data")
-    # the iterator is made once, so that each epoch goes on where the last one stopped
-    endless = batches.repeat()
-    network.fit(
-        endless, epochs=epochs, steps_per_epoch=every, validation_data=validation,
-        callbacks=[Report()], verbose=0, shuffle=False,
-    )  # fmt: skip
-    if rest:
-        network.fit(
-            endless, epochs=epochs + 1, initial_epoch=epochs, steps_per_epoch=rest,
-            validation_data=validation, callbacks=[Report()], verbose=0, shuffle=False,
-        )  # fmt: skip
+    # one iterator, so that each epoch goes on where the last one stopped
+    endless = batches(done * options.validate_every)
+    whole, rest = divmod(options.steps, options.validate_every)
+    for last, steps in ((whole, options.validate_every), (whole + 1, rest)):
+        if steps and len(history) < last and not stopped:
+            distributed.fit(
+                learner, endless, initial_epoch=len(history), epochs=last, steps_per_epoch=steps,
+                validation_data=validation, callbacks=callbacks,
+            )  # fmt: skip
+            stopped = learner.stop_training
+    if stopped and history[-1]["step"] < options.steps:
+        say(f"stopped early, after step {history[-1]['step']:.0f} of {options.steps}")
+    if found and done == len(history):  # it was killed after its last epoch
+        found.restore("state", [*learner.variables, *learner.optimizer.variables])
+        for keeper in keepers:
+            keeper.values = found.values(keeper.name)
+    if options.keep == "best":
+        best.restore(learner)
+        say(f"keeping the weights after step {best_epoch(history, options)['step']:.0f}, the best")
     return history
 
 
-def _check_finite(values: Mapping[str, float], step: int, options: Training) -> None:
-    bad = [key for key, value in values.items() if not np.isfinite(value)]
-    if bad:
-        raise StageError(
-            f"training broke down by step {step}: {', '.join(bad)} is not a number",
-            f"lower training.learning_rate (now {options.learning_rate}) in params.yaml",
+def compiled(network: Any, options: Training, task: Task, plan: Plan) -> Any:
+    """Returns what is trained: a model on the network's weights, its optimizer built.
+
+    Args:
+        network: Giving logits, built under the plan's strategy.
+        options: Schedule and loss.
+        task: What the network's planes are.
+        plan: What of the machine is used.
+    """
+    import keras
+
+    with network.distribute_strategy.scope():
+        learner = supervised(network)
+        learner.compile(
+            keras.optimizers.AdamW(learning_rate(options), weight_decay=options.weight_decay),
+            share_of(make_loss(options, task), plan.replicas),
+            metrics=make_metrics(options, task),
+            jit_compile=plan.jit_compile,
         )
+        learner.optimizer.build(learner.trainable_variables)
+    return learner
+
+
+def best_epoch(history: list[dict[str, float]], options: Training) -> dict[str, float]:
+    """Returns the metrics of the epoch whose validation was the best, the first if several were."""
+    key, mode = MONITORS[options.monitor]
+    return (max if mode == "max" else min)(history, key=lambda row: row[key])

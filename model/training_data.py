@@ -8,22 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from model.augmentation import augment
+from model.augmentation import augment_normalised, augment_pixels
 from model.preprocessing import HISTOGRAM, IMAGE, normalise
-from model.tile_records import SHARE, TARGET, read_tiles
+from model.tile_records import SHARE, TARGET, read_tiles, target_bits
 from segtrail.colour import CHANNELS
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.settings.training import Training
 
 _SHUFFLE = 512
-
-
-def target_tensor(target: Any, planes: int) -> Any:
-    """Returns float32 `[..., planes]`, the bits of a target byte `[...]`."""
-    import tensorflow as tf
-
-    bits = [tf.bitwise.bitwise_and(target, np.uint8(1 << bit)) > 0 for bit in range(planes)]
-    return tf.cast(tf.stack(bits, -1), tf.float32)
 
 
 def training_batches(
@@ -32,11 +24,14 @@ def training_batches(
     options: Preprocessing,
     training: Training,
     planes: int,
+    share: tuple[int, int] = (0, 1),
+    start: int = 0,
 ) -> Any:
     """Returns endless batches `(float32 [B, S, S, C], float32 [B, S, S, P])` of random crops.
 
     Slices are drawn with probability proportional to n^(1 - oversample), n being a slice's
-    number of images' worth of tiles. Everything random follows from `training.seed`.
+    number of images' worth of tiles. Everything random follows from `training.seed`, so that
+    the batches from `start` on are those of a run that was not broken off there.
 
     Args:
         tiles: TFRecords by slice.
@@ -44,6 +39,8 @@ def training_batches(
         options: How the tiles were cut.
         training: Batch size, crop, oversampling, augmentation, seed.
         planes: P, how many bits of a target are learnt.
+        share: Which worker this is, from 0, of how many; each gets its part of every batch.
+        start: How many batches to pass over; a fraction of a millisecond for each image.
     """
     import tensorflow as tf
 
@@ -51,7 +48,7 @@ def training_batches(
     parts, weights = [], []
     for number, paths in enumerate(tiles.values()):
         seed = training.seed + number
-        part = read_tiles(paths, options).cache()
+        part = read_tiles(paths, options)
         weights.append(float(sum(t[SHARE] for t in part.as_numpy_iterator())))
         part = part.shuffle(_SHUFFLE, seed=seed, reshuffle_each_iteration=True).repeat()
         chance = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=False)
@@ -67,17 +64,22 @@ def training_batches(
 
     def prepare(tile: dict[str, Any], seed: Any) -> tuple[Any, Any]:
         seed = tf.cast(seed, tf.int64)
-        pixels, target = _crop(tile[IMAGE], tile[TARGET], training.crop, seed)
-        x = normalise(graph, pixels, tile[HISTOGRAM])
-        x = tf.ensure_shape(x, [training.crop, training.crop, channels])
-        y = target_tensor(target, planes)
-        y = tf.ensure_shape(y, [training.crop, training.crop, planes])
-        return augment(x, y, training.augmentation, seed)
+        side, changes = training.crop, training.augmentation
+        pixels, target, histogram = augment_pixels(
+            tile[IMAGE], tile[TARGET], tile[HISTOGRAM], training, planes, seed
+        )
+        x = normalise(graph, tf.ensure_shape(pixels, [side, side, channels]), histogram)
+        x = tf.ensure_shape(augment_normalised(x, changes, seed), [side, side, channels])
+        return x, tf.ensure_shape(
+            tf.cast(target_bits(target, planes), tf.float32), [side, side, planes]
+        )
 
     return (
         tf.data.Dataset.zip(drawn, seeds)
+        .skip(start * training.batch_size)
+        .shard(share[1], share[0])
         .map(prepare, num_parallel_calls=2, deterministic=True)
-        .batch(training.batch_size, drop_remainder=True)
+        .batch(training.batch_size // share[1], drop_remainder=True)
         .prefetch(2)
     )
 
@@ -98,15 +100,6 @@ def validation_batches(
     def prepare(tile: dict[str, Any]) -> tuple[Any, Any]:
         x = normalise(graph, tile[IMAGE], tile[HISTOGRAM])
         x = tf.ensure_shape(x, [options.tile, options.tile, CHANNELS[options.colour]])
-        return x, target_tensor(tile[TARGET], planes)
+        return x, tf.cast(target_bits(tile[TARGET], planes), tf.float32)
 
     return read_tiles(paths, options).shard(every, 0).map(prepare).batch(batch_size).prefetch(1)
-
-
-def _crop(pixels: Any, target: Any, side: int, seed: Any) -> tuple[Any, Any]:
-    import tensorflow as tf
-
-    room = tf.shape(target)[0] - side + 1
-    corner = tf.random.stateless_uniform([2], seed, 0, room, tf.int32)
-    y, x = corner[0], corner[1]
-    return pixels[y : y + side, x : x + side], target[y : y + side, x : x + side]

@@ -59,7 +59,7 @@ def workspace(tmp_path) -> Workspace:
 
 
 def test_the_manifest_has_one_row_an_image_that_is_there_with_the_shared_statistics(workspace):
-    from model.evaluation import read_examples
+    from model.examples import read_examples
     from segtrail.images import decode_image, read_labels
 
     examples = make_examples(workspace, "r")

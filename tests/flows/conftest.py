@@ -67,14 +67,14 @@ COMPONENTS = {
     """,
     "transform": """
         from components._common import *
-        def transform(workspace, name, runner="", runner_options=()):
+        def transform(workspace, name, runner="", runner_options=(), staging_folder=None):
             begin(workspace, "transform")
             write_json(workspace.artifacts(name) / "transform/statistics.json", {})
     """,
     "train": """
         from components._common import *
         from segtrail.params import load_recipe
-        def train(workspace, name):
+        def train(workspace, name, resume=True):
             begin(workspace, "train")
             steps = load_recipe(workspace, name).training.steps
             write_json(workspace.artifacts(name) / "model/saved_model.pb", {"steps": steps})
@@ -241,8 +241,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Small:
     (components / "_common.py").write_text(textwrap.dedent(COMMON))
     for name, text in COMPONENTS.items():
         (components / f"{name}.py").write_text(textwrap.dedent(text))
-    (components / "validating").mkdir()
-    (components / "validating/__init__.py").touch()
+    for parts in ("validating", "transforming", "training"):
+        (components / parts).mkdir()
+        (components / parts / "__init__.py").touch()
     small = Small(root)
     small.git("init", "--quiet", "-b", "main")
     small.git("add", "--all")

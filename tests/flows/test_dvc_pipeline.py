@@ -65,7 +65,7 @@ def test_a_parameter_re_runs_from_its_stage(done, param, value, first):
 @pytest.mark.parametrize(
     ("path", "first"),
     [
-        ("model/unet.py", "train"),
+        ("model/networks/unet.py", "train"),
         ("model/preprocessing.py", "transform"),
         ("segtrail/images.py", "examples"),
         ("model/targets.py", "transform"),

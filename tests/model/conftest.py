@@ -61,7 +61,8 @@ def make_graph(images, options, folder):
     import tensorflow_transform.beam as tft_beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.transform import _tensor_config, to_record_batch
+    from components.transforming.cutting import to_record_batch
+    from components.transforming.pipeline import tensor_config
     from model.preprocessing import level_histogram, make_preprocessing_fn
     from model.scaling import shrink
     from segtrail.colour import to_channels
@@ -75,11 +76,17 @@ def make_graph(images, options, folder):
         tft_beam.Context(temp_dir=str(folder / "temp")),
     ):
         batches = pipeline | beam.Create([histograms]) | beam.Map(to_record_batch)
-        graph = (batches, _tensor_config(options)) | tft_beam.AnalyzeDataset(
+        graph = (batches, tensor_config(options)) | tft_beam.AnalyzeDataset(
             make_preprocessing_fn(options)
         )
         _ = graph | tft_beam.WriteTransformFn(str(folder / "graph"))
     return folder / "graph"
+
+
+@pytest.fixture(scope="session")
+def learn():
+    """Returns `make_graph`."""
+    return make_graph
 
 
 def make_recipe(kind):
@@ -112,7 +119,7 @@ def make_case(images, encode, tmp_path_factory):
     import tensorflow_transform as tft
 
     from model.export import export
-    from model.unet import build_unet
+    from model.networks.registry import build
     from segtrail.colour import CHANNELS
 
     made = {}
@@ -125,7 +132,7 @@ def make_case(images, encode, tmp_path_factory):
             layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
             keras.utils.set_random_seed(5)
             channels = CHANNELS[recipe.preprocessing.colour]
-            network = build_unet(recipe.network, channels, len(task.planes))
+            network = build(recipe.network, channels, len(task.planes))
             facts = {"recipe": "test", "data_version": "d.dir"}
             out = folder / "saved"
             export(network, layer, recipe, task, facts, out, encode(images[0]))
@@ -163,9 +170,9 @@ def reference():
     """Computes the planes of a model step by step, outside of it."""
     import tensorflow as tf
 
+    from model.networks.registry import down_scale
     from model.preprocessing import level_histogram, normalise
     from model.scaling import shrink
-    from model.unet import down_scale
     from segtrail.colour import to_channels
 
     def run(image, case):

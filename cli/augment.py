@@ -1,0 +1,32 @@
+"""`segtrail augment`: a page of augmented samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import RecipeOption
+from segtrail.workspace import Workspace
+
+
+def augment(
+    recipe: RecipeOption,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="The PNG; by default artifacts/RECIPE/augmented.png."),
+    ] = None,
+) -> None:
+    """Draw what augmentation makes of the training tiles, masks outlined.
+
+    Look at it before a long training: a mask that leaves its object, or a nucleus that no
+    longer looks like one, is seen at a glance. Needs the recipe's tiles (`segtrail transform`).
+
+    \b
+    Example:
+      segtrail augment --recipe nuclei
+    """
+    from components.augment import augment as run
+
+    run(Workspace.find(), recipe, out)
