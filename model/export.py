@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model.serving_graph import answer, decode, probabilities, to_channels
-from model.unet import down_scale
+from model.networks.registry import down_scale
+from model.serving_graph import answer, decode, eight_bit_of, probabilities, to_channels
 from segtrail.recipe import Recipe
+from segtrail.settings.loss import head_of
 from segtrail.task import Task
 
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
-SERVING, RAW, METADATA = "serving_default", "raw", "metadata"
+SERVING, RAW, RAW_16, METADATA = "serving_default", "raw", "raw16", "metadata"
 
 
 def export(
@@ -28,7 +29,8 @@ def export(
     Signatures: `serving_default` from `image_bytes` string `[N]` to `mask_png` string `[N]`,
     `probability_png` string `[N, K]`, `height`, `width` int64 `[N]`, and with objects
     `labels_png` string `[N]`, `count` int64 `[N]`; `raw` from `images` uint8 `[N, H, W, C]` to
-    `probabilities` float32 `[N, H, W, K]`; `metadata` from nothing to class names, what the
+    `probabilities` float32 `[N, H, W, K]`, and `raw16` from uint16, since an input has one type;
+    `metadata` from nothing to class names, what the
     mask's values are (`masks`), thresholds and `facts`.
 
     Args:
@@ -43,7 +45,7 @@ def export(
     import tensorflow as tf
 
     multiple, classes = down_scale(recipe.network), list(task.classes)
-    colour, scale = recipe.preprocessing.colour, recipe.preprocessing.scale
+    options, head = recipe.preprocessing, head_of(recipe.training.loss)
 
     class Served(tf.Module):
         """Holds what the graph needs.
@@ -59,7 +61,7 @@ def export(
 
         def planes(self, pixels: Any) -> Any:
             return probabilities(
-                pixels, self.graph, lambda x: network(x, training=False), multiple, scale
+                pixels, self.graph, lambda x: network(x, training=False), multiple, options, head
             )
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
@@ -76,21 +78,27 @@ def export(
                     "count": tf.TensorSpec([], tf.int64),
                 }
             return tf.map_fn(
-                lambda data: answer(self.planes(decode(data, colour)), task, recipe.objects),
+                lambda data: answer(self.planes(decode(data, options)), task, recipe.objects, head),
                 image_bytes,
                 fn_output_signature=spec,
             )
 
+        def classes_of(self, images: Any) -> dict[str, Any]:
+            def classes_of_one(image: Any) -> Any:
+                if image.dtype == tf.uint16:
+                    image = eight_bit_of(image, options.sixteen_bit)
+                return self.planes(to_channels(image, options.colour))[..., : len(classes)]
+
+            spec = tf.TensorSpec([None, None, len(classes)], tf.float32)
+            return {"probabilities": tf.map_fn(classes_of_one, images, fn_output_signature=spec)}
+
         @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8, "images")])
         def raw(self, images: Any) -> dict[str, Any]:
-            spec = tf.TensorSpec([None, None, len(classes)], tf.float32)
-            return {
-                "probabilities": tf.map_fn(
-                    lambda image: self.planes(to_channels(image, colour))[..., : len(classes)],
-                    images,
-                    fn_output_signature=spec,
-                )
-            }
+            return self.classes_of(images)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint16, "images")])
+        def raw16(self, images: Any) -> dict[str, Any]:
+            return self.classes_of(images)
 
         @tf.function(input_signature=[])
         def metadata(self) -> dict[str, Any]:
@@ -106,7 +114,12 @@ def export(
     tf.saved_model.save(
         served,
         str(out),
-        {SERVING: served.serve, RAW: served.raw, METADATA: served.metadata},
+        {
+            SERVING: served.serve,
+            RAW: served.raw,
+            RAW_16: served.raw16,
+            METADATA: served.metadata,
+        },
     )
     # A random number of TensorFlow's own; without it the same weights give the same bytes.
     (out / "fingerprint.pb").unlink(missing_ok=True)

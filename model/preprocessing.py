@@ -48,6 +48,10 @@ def make_preprocessing_fn(options: Preprocessing) -> Callable[[dict[str, Any]], 
     the channels is bright inverted, then each channel's z-score, either by the image's own mean
     and standard deviation (the latter not below a tenth of the data set's) or by the data
     set's, clipped to ±8.
+
+    With `intensity: sqrt` the z-score is of sqrt(255 v) instead of the grey level v. The noise
+    of counted photons grows like the square root of the signal, so this gives faint and bright
+    pixels about the same noise (Bartlett, 1936), and what is faint a larger share of the range.
     """
     channels = CHANNELS[options.colour]
 
@@ -58,14 +62,18 @@ def make_preprocessing_fn(options: Preprocessing) -> Callable[[dict[str, Any]], 
         top = LEVELS - 1
         histogram = tf.reshape(inputs[HISTOGRAM], [-1, channels, LEVELS])
         pixels = tf.cast(inputs[IMAGE], tf.float32)
+        root = options.intensity == "sqrt"
         mean, std = _moments(histogram)
         if options.invert_bright:
             bright = tf.reduce_mean(mean, 1, keepdims=True) > top / 2
             mean = tf.where(bright, top - mean, mean)
             histogram = tf.where(bright[:, None], histogram[:, :, ::-1], histogram)
             pixels = tf.where(bright, top - pixels, pixels)
+        if root:
+            mean, std = _moments(histogram, root)
+            pixels = tf.sqrt(pixels * top)
         total = tft.sum(histogram, reduce_instance_dims=False)
-        all_mean, all_std = _moments(total[None, :])
+        all_mean, all_std = _moments(total[None, :], root)
         if options.normalisation == "dataset":
             mean, std = all_mean, all_std
         std = tf.maximum(std, tf.maximum(STD_FLOOR * all_std, 1.0))
@@ -93,12 +101,17 @@ def normalise(graph: Any, image: Any, histogram: Any) -> Any:
     return tf.reshape(graph(rows)[OUTPUT], tf.shape(image))
 
 
-def _moments(histogram: Any) -> tuple[Any, Any]:
-    """Returns mean and standard deviation, float32 `[N, C]`, of counts, int64 `[N, C, 256]`."""
+def _moments(histogram: Any, root: bool = False) -> tuple[Any, Any]:
+    """Returns mean and standard deviation, float32 `[N, C]`, of counts, int64 `[N, C, 256]`.
+
+    Those of the grey levels v, or with `root` of sqrt(255 v).
+    """
     import tensorflow as tf
 
     counts = tf.cast(histogram, tf.float64)
     levels = tf.range(LEVELS, dtype=tf.float64)
+    if root:
+        levels = tf.sqrt(levels * (LEVELS - 1))
     n = tf.maximum(tf.reduce_sum(counts, 2), 1.0)
     mean = tf.reduce_sum(counts * levels, 2) / n
     variance = tf.reduce_sum(counts * (levels - mean[..., None]) ** 2, 2) / n

@@ -1,6 +1,7 @@
-"""Makes images smaller by a whole factor before the network, and its answer large again.
+"""Gives images the size that the network sees, and its answer the size of the image.
 
-The same integers in numpy, for training, as in the serving graph.
+Either blocks of pixels are averaged, or an image of any size gets a given one (see
+`model.resizing`): the same integers in numpy, for training, as in the serving graph.
 """
 
 from __future__ import annotations
@@ -9,6 +10,37 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from model.resizing import resize, resize_in_graph, resize_planes_in_graph
+from segtrail.settings.preprocessing import Preprocessing
+
+
+def to_network_size(pixels: npt.NDArray[np.uint8], options: Preprocessing) -> npt.NDArray[np.uint8]:
+    """Returns an image uint8 `[H, W, C]` at the size that the recipe's network sees."""
+    if options.resize:
+        return resize(pixels, *options.resize)
+    return shrink(pixels, options.scale)
+
+
+def to_network_size_in_graph(pixels: Any, options: Preprocessing) -> Any:
+    """Returns what `to_network_size` gives, in TensorFlow ops."""
+    if options.resize:
+        return resize_in_graph(pixels, *options.resize)
+    return shrink_in_graph(pixels, options.scale)
+
+
+def to_image_size_in_graph(planes: Any, options: Preprocessing, height: Any, width: Any) -> Any:
+    """Returns float32 `[height, width, P]` of planes at the network's size.
+
+    Args:
+        planes: float32 `[h, w, P]`.
+        options: By which the image came to the network's size.
+        height: Of the image as it was asked.
+        width: Of the image as it was asked.
+    """
+    if options.resize:
+        return resize_planes_in_graph(planes, height, width)
+    return enlarge_in_graph(planes, options.scale, height, width)
 
 
 def shrink(pixels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:

@@ -17,35 +17,34 @@ TARGET, SHARE = "target", "share"
 _FULL_TILES = 4  # an image with more tiles than this is not seen more often than with this many
 
 
-def serialize_tile(
-    image: npt.NDArray[np.uint8],
-    target: npt.NDArray[np.uint8],
-    histogram: npt.NDArray[np.int64],
-    tiles_of_image: int,
-) -> bytes:
-    """Returns a tile as the bytes of a `tf.train.Example`.
+class TileWriter:
+    """Serializes the tiles of one image.
 
     Args:
-        image: uint8 `[T, T, C]`.
-        target: uint8 `[T, T]`, see `model.targets`.
-        histogram: int64 `[C * 256]`, of the whole image that the tile is from.
-        tiles_of_image: How many tiles that image has: the more, the less often each is seen.
+        histogram: int64 `[C * 256]`, of the whole image.
+        tiles_of_image: How many tiles the image has: the more, the less often each is seen.
     """
-    import tensorflow as tf
 
-    def of_bytes(value: bytes) -> Any:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    def __init__(self, histogram: npt.NDArray[np.int64], tiles_of_image: int) -> None:
+        import tensorflow as tf
 
-    share = min(1.0, _FULL_TILES / tiles_of_image)
-    feature = {
-        IMAGE: of_bytes(image.tobytes()),
-        TARGET: of_bytes(target.tobytes()),
-        HISTOGRAM: tf.train.Feature(int64_list=tf.train.Int64List(value=histogram.tolist())),
-        SHARE: tf.train.Feature(float_list=tf.train.FloatList(value=[share])),
-    }
-    example: Any = tf.train.Example(features=tf.train.Features(feature=feature))
-    data: bytes = example.SerializeToString(deterministic=True)
-    return data
+        share = min(1.0, _FULL_TILES / tiles_of_image)
+        self._example: Any = tf.train.Example()
+        self._feature = self._example.features.feature
+        self._feature[HISTOGRAM].int64_list.value.extend(histogram.tolist())
+        self._feature[SHARE].float_list.value.append(share)
+
+    def serialize(self, image: npt.NDArray[np.uint8], target: npt.NDArray[np.uint8]) -> bytes:
+        """Returns a tile as the bytes of a `tf.train.Example`.
+
+        Args:
+            image: uint8 `[T, T, C]`.
+            target: uint8 `[T, T]`, see `model.targets`.
+        """
+        self._feature[IMAGE].bytes_list.value[:] = [image.tobytes()]
+        self._feature[TARGET].bytes_list.value[:] = [target.tobytes()]
+        data: bytes = self._example.SerializeToString(deterministic=True)
+        return data
 
 
 def read_tiles(paths: Sequence[Path], options: Preprocessing) -> Any:
@@ -70,3 +69,11 @@ def read_tiles(paths: Sequence[Path], options: Preprocessing) -> Any:
         }
 
     return tf.data.TFRecordDataset([str(p) for p in paths]).map(parse)
+
+
+def target_bits(target: Any, planes: int) -> Any:
+    """Returns bool `[..., planes]`, the bits of a target byte `[...]`."""
+    import tensorflow as tf
+
+    bits = [tf.bitwise.bitwise_and(target, np.uint8(1 << bit)) > 0 for bit in range(planes)]
+    return tf.stack(bits, -1)

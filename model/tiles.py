@@ -32,9 +32,16 @@ def pad_to(pixels: Pixels, tile: int) -> Pixels:
     return pixels
 
 
-def cut(pixels: Pixels, tile: int, stride: int) -> Iterator[Pixels]:
-    """Yields tiles `[tile, tile, ...]` that cover an image `[H, W, ...]`, row by row."""
+def cut(pixels: Pixels, tile: int, strides: tuple[int, int]) -> Iterator[Pixels]:
+    """Yields tiles `[tile, tile, ...]` that cover an image `[H, W, ...]`, row by row.
+
+    Args:
+        pixels: The image.
+        tile: Pixels a side.
+        strides: From one tile to the next, down and across.
+    """
     padded = pad_to(pixels, tile)
-    for y in starts(padded.shape[0], tile, stride):
-        for x in starts(padded.shape[1], tile, stride):
+    down, across = strides
+    for y in starts(padded.shape[0], tile, down):
+        for x in starts(padded.shape[1], tile, across):
             yield padded[y : y + tile, x : x + tile]  # type: ignore[misc]

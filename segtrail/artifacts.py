@@ -128,6 +128,11 @@ class Evaluation(Artifact):
         return self.root / "per_image.parquet"
 
     @property
+    def objects(self) -> Path:
+        """A row a predicted object: see `model.evaluated_objects`."""
+        return self.root / "objects.parquet"
+
+    @property
     def overlays(self) -> Path:
         return self.root / "overlays"
 

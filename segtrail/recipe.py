@@ -50,7 +50,11 @@ class Recipe(Strict):
                 f"training.crop ({self.training.crop}) must be a multiple of {step}, "
                 f"the down-scaling of the network {self.network.name}"
             )
-        check_options(self.training.loss, self.training.loss_options)
+        if self.training.augmentation.stain and self.preprocessing.colour != "rgb":
+            raise ValueError(
+                "training.augmentation.stain needs preprocessing.colour: rgb; found "
+                f"{self.preprocessing.colour}, in which stains cannot be told apart"
+            )
         return self
 
 

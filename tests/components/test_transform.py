@@ -1,4 +1,4 @@
-"""Tiles of class masks, and runners that Beam does not know."""
+"""Tiles of class masks, and runners and options that Beam does not know."""
 
 from pathlib import Path
 
@@ -21,20 +21,27 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("runner", "says"),
+    ("runner", "options", "says"),
     [
-        ("Nope", "Beam does not take --runner=Nope: Unexpected pipeline runner: Nope"),
-        ("no.such.Runner", "Beam does not take --runner=no.such.Runner: No module named 'no'"),
-        ("os.path.Runner", "Beam does not take --runner=os.path.Runner: "),
+        ("Nope", [], "--runner Nope: Beam has no such runner; there are DataflowRunner, "),
+        ("FlinkRuner", [], "Did you mean 'FlinkRunner'?"),
+        ("no.such.Runner", [], "--runner no.such.Runner: cannot be imported: No module named 'no'"),
+        ("os.path.Runner", [], "--runner os.path.Runner: cannot be imported: "),
+        ("os.path.join", [], "--runner os.path.join: expected a subclass of Beam's PipelineRunner"),
+        ("DaskRunner", [], "Beam's DaskRunner loses results without an error"),
+        ("apache_beam.runners.dask.dask_runner.DaskRunner", [], "loses results without an error"),
+        ("FnApiRunner", ["direct_num_worker=2"], "Did you mean 'direct_num_workers'?"),
+        ("FnApiRunner", ["direct_num_workers=x"], "invalid int value: 'x'"),
+        ("DirectRunner", ["direct_running_mode=many"], "invalid choice: 'many'"),
     ],
 )
-def test_an_unknown_runner_is_named_and_nothing_is_left(tmp_path, runner, says):
+def test_a_wrong_runner_or_option_is_named_and_nothing_is_left(tmp_path, runner, options, says):
     workspace = Workspace(tmp_path, tmp_path)
     write_text(workspace.params, (ROOT / "params.yaml").read_text())
     write_text(Examples.of(workspace, "demo").manifest, "not read")
     write_json(ValidationResult.of(workspace, "demo").result, {"passed": True})
     with pytest.raises(ConfigError) as caught:
-        transform(workspace, "demo", runner=runner)
+        transform(workspace, "demo", runner=runner, runner_options=options)
     assert says in caught.value.message
     target = TransformGraph.of(workspace, "demo").root
     assert sorted(path.name for path in target.parent.iterdir()) == ["examples", "validation"]
@@ -75,7 +82,7 @@ def overlapping(tmp_path) -> Workspace:
         example = Example(split, encode_png(image), encode_png(mask), "eye", split)
         with tf.io.TFRecordWriter(str(examples.records(split))) as writer:
             writer.write(example.serialize())
-        rows.append({"image": split, "split": split, "slice": "eye"})
+        rows.append({"image": split, "split": split, "slice": "eye", "height": 64, "width": 128})
     pd.DataFrame(rows).to_parquet(examples.manifest)
     write_json(ValidationResult.of(workspace, "r").result, {"passed": True})
     return workspace

@@ -65,4 +65,10 @@ def test_padding_keeps_the_image_and_reaches_the_tile(height, width):
 
 def test_every_tile_has_its_size():
     image = np.zeros((100, 61, 2), np.uint8)
-    assert {tile.shape for tile in cut(image, 48, 32)} == {(48, 48, 2)}
+    assert {tile.shape for tile in cut(image, 48, (32, 40))} == {(48, 48, 2)}
+
+
+def test_strides_are_an_axis_each():
+    image = np.arange(100 * 90).reshape(100, 90).astype(np.uint16)
+    corners = [int(tile[0, 0]) for tile in cut(image, 48, (26, 42))]
+    assert corners == [y * 90 + x for y in (0, 26, 52) for x in (0, 42)]
