@@ -9,7 +9,14 @@ from components.transforming import pipeline
 from components.transforming.ordering import settle
 from components.transforming.runners import IN_PROCESS, beam_options
 from components.transforming.staging import staging
-from segtrail.artifacts import TRAIN, VALIDATION, Examples, TransformGraph, ValidationResult
+from segtrail.artifacts import (
+    STRATUM,
+    TRAIN,
+    VALIDATION,
+    Examples,
+    TransformGraph,
+    ValidationResult,
+)
 from segtrail.errors import StageError
 from segtrail.files import atomic_folder, read_json, write_json
 from segtrail.params import load_recipe
@@ -85,7 +92,7 @@ def strata(images: Any) -> Any:
         images: A data frame with `slice`, `height` and `width`.
     """
     size = images["height"].astype(str) + "x" + images["width"].astype(str)
-    names = images["slice"] + "-" + size
+    names = images["slice"] + STRATUM + size
     often = names.map(names.value_counts()) >= _RARE
     return names.where(often, images["slice"])
 

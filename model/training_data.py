@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from model.augmentation import augment_normalised, augment_pixels
 from model.preprocessing import HISTOGRAM, IMAGE, normalise
 from model.tile_records import SHARE, TARGET, read_tiles, target_bits
+from segtrail.artifacts import STRATUM
 from segtrail.colour import CHANNELS
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.settings.training import Training
@@ -30,11 +29,12 @@ def training_batches(
     """Returns endless batches `(float32 [B, S, S, C], float32 [B, S, S, P])` of random crops.
 
     Slices are drawn with probability proportional to n^(1 - oversample), n being a slice's
-    number of images' worth of tiles. Everything random follows from `training.seed`, so that
-    the batches from `start` on are those of a run that was not broken off there.
+    number of images' worth of tiles, and within a slice its strata likewise. Everything random
+    follows from `training.seed`, so that the batches from `start` on are those of a run that
+    was not broken off there.
 
     Args:
-        tiles: TFRecords by slice.
+        tiles: TFRecords by slice, or by `<slice>.<stratum>`.
         graph: The layer of the transform graph.
         options: How the tiles were cut.
         training: Batch size, crop, oversampling, augmentation, seed.
@@ -56,9 +56,9 @@ def training_batches(
             lambda tile, r: tf.cast(r, tf.float32) / 2.0**32 < tile[SHARE]
         )
         parts.append(part.map(lambda tile, _: tile))
-    shares = np.asarray(weights) ** (1 - training.oversample)
+    shares = draw_shares(dict(zip(tiles, weights, strict=True)), training.oversample)
     drawn = tf.data.Dataset.sample_from_datasets(
-        parts, weights=(shares / shares.sum()).tolist(), seed=training.seed
+        parts, weights=[shares[name] for name in tiles], seed=training.seed
     )
     seeds = tf.data.Dataset.random(seed=training.seed, rerandomize_each_iteration=False).batch(2)
 
@@ -82,6 +82,31 @@ def training_batches(
         .batch(training.batch_size // share[1], drop_remainder=True)
         .prefetch(2)
     )
+
+
+def draw_shares(sizes: Mapping[str, float], oversample: float) -> dict[str, float]:
+    """Returns how often each stratum is drawn; the shares add up to 1.
+
+    A slice's share is proportional to n^(1 - oversample); that of a stratum within its slice
+    likewise. So a rare microscope of a common kind of image is seen more often, at no cost to
+    the rare kinds.
+
+    Args:
+        sizes: n, by `<slice>` or `<slice>.<stratum>`.
+        oversample: 0: as they come; 1: all alike.
+    """
+    of_slices: dict[str, float] = {}
+    for name, size in sizes.items():
+        kind = name.partition(STRATUM)[0]
+        of_slices[kind] = of_slices.get(kind, 0.0) + size
+    power = 1 - oversample
+    every = sum(size**power for size in of_slices.values())
+    shares = {}
+    for name, size in sizes.items():
+        kind = name.partition(STRATUM)[0]
+        within = sum(n**power for other, n in sizes.items() if other.partition(STRATUM)[0] == kind)
+        shares[name] = of_slices[kind] ** power / every * size**power / within
+    return shares
 
 
 def validation_batches(

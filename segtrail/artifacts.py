@@ -12,6 +12,7 @@ from segtrail.files import read_json
 from segtrail.workspace import Workspace
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
+STRATUM = "."  # between a slice and a part of it, such as images of one size
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class TransformGraph(Artifact):
         return self.root / self.proof
 
     def tiles(self, split: str) -> dict[str, list[Path]]:
-        """Returns the TFRecords of a split's tiles, by slice."""
+        """Returns the TFRecords of a split's tiles, by slice or `<slice>.<stratum>`."""
         folder = self.root / "tiles" / split
         return {s.name: sorted(s.glob("tiles-*")) for s in sorted(folder.iterdir())}
 

@@ -8,7 +8,7 @@ from segtrail.settings.base import ALL, Name, Strict
 from segtrail.settings.dataset import Dataset
 from segtrail.settings.drift import Drift
 from segtrail.settings.gate import AbsoluteRule, Gate, RelativeRule
-from segtrail.settings.loss import check_options, head_of
+from segtrail.settings.loss import head_of
 from segtrail.settings.metrics import FOREGROUND, OF_SOME, metrics_of
 from segtrail.settings.network import Network
 from segtrail.settings.objects import Objects
