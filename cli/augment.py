@@ -18,10 +18,11 @@ def augment(
         typer.Option("--out", help="The PNG; by default artifacts/RECIPE/augmented.png."),
     ] = None,
 ) -> None:
-    """Draw what augmentation makes of the training tiles, masks outlined.
+    """Draw a page of augmented samples.
 
-    Look at it before a long training: a mask that leaves its object, or a nucleus that no
-    longer looks like one, is seen at a glance. Needs the recipe's tiles (`segtrail transform`).
+    Training tiles as augmentation changes them, masks outlined. Look at it before a long
+    training: a mask that leaves its object, or a nucleus that no longer looks like one, is seen
+    at a glance. Needs the recipe's tiles (`segtrail transform`).
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -50,13 +51,23 @@ def transform(
         list[str] | None,
         typer.Option(
             "--runner-option",
-            metavar="KEY=VALUE",
+            metavar="KEY[=VALUE]",
             envvar="SEGTRAIL_RUNNER_OPTIONS",
             help="A Beam pipeline option; may be repeated.",
         ),
     ] = None,
+    staging: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|URL",
+            envvar="SEGTRAIL_STAGING",
+            help="What all workers can read and write, if they do not see the workspace.",
+        ),
+    ] = None,
 ) -> None:
     """Learn the transform graph with TF Transform on Beam.
+
+    What is written is the same with any runner. docs/runners.md has the commands for each.
 
     \b
     Examples:
@@ -68,21 +79,39 @@ def transform(
 
     options = tuple(runner_option or ())
     for option in options:
-        if "=" not in option:
-            raise typer.BadParameter(f"expected KEY=VALUE, got {option!r}")
-    run(Workspace.find(), recipe, runner=runner, runner_options=options)
+        if not re.match(r"[A-Za-z]\w*(=|$)", option):
+            raise typer.BadParameter(f"expected KEY=VALUE or KEY, got {option!r}")
+    run(
+        Workspace.find(),
+        recipe,
+        runner=runner,
+        runner_options=options,
+        staging_folder=staging,
+    )
 
 
-def train(recipe: RecipeOption) -> None:
+def train(
+    recipe: RecipeOption,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Go on where a training that was killed stopped."
+        ),
+    ] = True,
+) -> None:
     """Train the network and export the SavedModel.
 
+    The state is saved after each validation (`training.validate_every`). A killed training goes
+    on from there, unless the recipe's data, settings or the code changed since.
+
     \b
-    Example:
+    Examples:
       segtrail train --recipe demo
+      segtrail train --recipe demo --no-resume
     """
     from components.train import train as run
 
-    run(Workspace.find(), recipe)
+    run(Workspace.find(), recipe, resume)
 
 
 def evaluate(recipe: RecipeOption) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.training.identity import training_identity
+from components.training.live import LiveSamples
 from components.training.record import write_record
 from components.training.samples import emergence
 from components.training.session import Session, prepare
@@ -92,7 +93,8 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
         found.notes["mlflow_run_id"] if found else None,
     ) as run:  # fmt: skip
         samples = emergence(transform.tiles(VALIDATION), session.graph, recipe, task)
-        history = run_fit(run.metrics, {"mlflow_run_id": run.run_id}, [samples])
+        live = LiveSamples(samples, options, run.picture)
+        history = run_fit(run.metrics, {"mlflow_run_id": run.run_id}, [samples, live])
         _write(workspace, name, session, facts, history, samples, run)
     shutil.rmtree(kept, ignore_errors=True)
     leave(session.strategy)

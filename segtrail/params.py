@@ -174,9 +174,10 @@ def _node_at(location: list[Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name_in(node: dict[str, Any], schema: dict[str, Any]) -> str | None:
-    """Returns the only `name` that an alternative allows."""
-    name: str | None = _resolve(node, schema).get("properties", {}).get("name", {}).get("const")
-    return name
+    """Returns the only `name` that an alternative allows, else its title, for one without."""
+    found = _resolve(node, schema)
+    name: str | None = found.get("properties", {}).get("name", {}).get("const")
+    return name or found.get("title", "").lower() or None
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

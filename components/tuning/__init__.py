@@ -1,0 +1,1 @@
+"""Parts of `components.tune`: the space, the study, the trials, the report."""
