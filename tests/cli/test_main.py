@@ -169,6 +169,6 @@ def test_version(capsys):
 
 def test_runner_options_are_key_and_value(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    arguments = ["transform", "--recipe", "demo", "--runner-option", "workers"]
+    arguments = ["transform", "--recipe", "demo", "--runner-option", "=workers"]
     assert main._run(arguments) == 2
-    assert "expected KEY=VALUE, got 'workers'" in capsys.readouterr().err
+    assert "expected KEY=VALUE or KEY, got '=workers'" in capsys.readouterr().err
