@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from model.training import best_epoch, fit
 from model.verify import verify_in_fresh_process
 from segtrail.artifacts import VALIDATION, Examples, Model, TrainingRun, TransformGraph
 from segtrail.code import code_digest
-from segtrail.files import atomic_folder, read_json
+from segtrail.files import atomic_folder
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import digest
@@ -48,11 +47,10 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
     Raises:
         StageError: Training broke down, or the SavedModel does not load in a fresh process.
     """
-    # TensorFlow's own allocator keeps its pages: a tenth less time than malloc on CPU
-    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     recipe, task = load_recipe(workspace, name), load_task(workspace, name)
     transform = TransformGraph.of(workspace, name).require()
     candidate, options = Model.of(workspace, name), recipe.training
+    data = DataVersion.recorded(Examples.of(workspace, name).require().data_version)
 
     session = prepare(recipe, task, transform)
     network, plan = session.network, session.plan
@@ -65,6 +63,7 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
         "seed": options.seed,
         "steps": options.steps,
         "parameters": network.count_params(),
+        "data_version": {"dvc_md5": data.dvc_md5, "sha256_root": data.sha256_root},
     }
     identity = training_identity(
         recipe, task, transform, facts["code_digest"], facts["environment"]
@@ -88,23 +87,18 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
         leave(session.strategy)  # the chief exports meanwhile
         return candidate
     with TrainingRunRecord(
-        workspace, name, dump(recipe), _data_version(workspace, name),
+        workspace, name, dump(recipe), data,
         {"segtrail.recipe": name, "segtrail.code_digest": facts["code_digest"]},
         found.notes["mlflow_run_id"] if found else None,
     ) as run:  # fmt: skip
         samples = emergence(transform.tiles(VALIDATION), session.graph, recipe, task)
         live = LiveSamples(samples, options, run.picture)
-        history = run_fit(run.metrics, {"mlflow_run_id": run.run_id}, [samples, live])
+        history = run_fit(run.metrics, {"mlflow_run_id": run.run_id}, [samples], [live])
         _write(workspace, name, session, facts, history, samples, run)
     shutil.rmtree(kept, ignore_errors=True)
     leave(session.strategy)
-    say(f"candidate {digest(candidate.root)[:12]} in {candidate.root}; MLflow run {run.run_id}")
+    say(f"candidate {facts['model_digest'][:12]} in {candidate.root}; MLflow run {run.run_id}")
     return candidate
-
-
-def _data_version(workspace: Workspace, name: str) -> DataVersion:
-    read = read_json(Examples.of(workspace, name).require().data_version)
-    return DataVersion(read["dataset"], read["dvc_md5"], read["sha256_root"], files={})
 
 
 def _write(
@@ -118,8 +112,7 @@ def _write(
 ) -> None:
     """Writes the SavedModel and the record of its training, both or neither."""
     recipe, task = load_recipe(workspace, name), load_task(workspace, name)
-    data, options = _data_version(workspace, name), recipe.training
-    network = session.served_network()
+    options, network = recipe.training, session.served_network()
     validation = Examples.of(workspace, name).records(VALIDATION)
     sample = next(read_examples(validation)).image_bytes
     last = history[-1] if options.keep == "last" else best_epoch(history, options)
@@ -128,7 +121,7 @@ def _write(
         atomic_folder(Model.of(workspace, name).root) as model_folder,
     ):
         # no run id: a random number would make equal models differ
-        answers = {"recipe": name, "data_version": data.dvc_md5}
+        answers = {"recipe": name, "data_version": facts["data_version"]["dvc_md5"]}
         export(network, session.graph, recipe, task, answers, model_folder, sample)
         verify_in_fresh_process(model_folder, sample)
         facts |= {
@@ -137,7 +130,6 @@ def _write(
             "model_digest": digest(model_folder),
             "mlflow_run_id": run.run_id,
             "mlflow_experiment": run.experiment_id,
-            "data_version": {"dvc_md5": data.dvc_md5, "sha256_root": data.sha256_root},
         }
         for path in write_record(record_folder, facts, history, samples, network):
             run.file(path)

@@ -24,7 +24,7 @@ from lineage.data_version import DataVersion
 from lineage.study_record import StudyRecord
 from segtrail.artifacts import Examples, TransformGraph
 from segtrail.errors import ConfigError, RejectedError, StageError
-from segtrail.files import read_json, write_text
+from segtrail.files import write_text
 from segtrail.params import dump, load_dataset, load_recipe
 from segtrail.progress import say
 from segtrail.recipe import Recipe
@@ -78,6 +78,7 @@ def tune(workspace: Workspace, name: str, options: Options) -> str:
     dataset = load_dataset(workspace, recipe.dataset)
     task = Task.of(recipe, dataset)
     transform = TransformGraph.of(workspace, name).require()
+    data = DataVersion.recorded(Examples.of(workspace, name).require().data_version)
     if recipe.training.hardware.strategy == "multi-worker":
         raise ConfigError(
             f"recipes.{name}.training.hardware.strategy is multi-worker; a trial trains on one "
@@ -99,8 +100,7 @@ def tune(workspace: Workspace, name: str, options: Options) -> str:
             say(f"{dead} trial that was cut off will be drawn again")
         with StudyRecord(
             workspace, name, study.optuna.study_name,
-            _facts(study, options), _data_version(workspace, name),
-            study.optuna.user_attrs.get(_RUN),
+            _facts(study, options), data, study.optuna.user_attrs.get(_RUN),
         ) as record:  # fmt: skip
             study.optuna.set_user_attr(_RUN, record.run_id)
             search = Search(workspace, study, task, record, folder)
@@ -177,11 +177,6 @@ def _facts(study: Study, options: Options) -> dict[str, Any]:
     }
     return {"recipe": dump(study.space.recipe), "space": {f: str(e) for f, e in space.items()},
             "sampler_seed": options.seed}  # fmt: skip
-
-
-def _data_version(workspace: Workspace, name: str) -> DataVersion:
-    read = read_json(Examples.of(workspace, name).require().data_version)
-    return DataVersion(read["dataset"], read["dvc_md5"], read["sha256_root"], files={})
 
 
 @contextlib.contextmanager

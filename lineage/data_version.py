@@ -14,7 +14,7 @@ import yaml
 from lineage import dvc_files
 from segtrail import git, tombstones
 from segtrail.errors import LineageError, SegtrailError, WorkspaceError
-from segtrail.files import root_digest, sha256_bytes, sha256_file
+from segtrail.files import read_json, root_digest, sha256_bytes, sha256_file
 from segtrail.tombstones import TOMBSTONES, Erased
 
 
@@ -36,6 +36,12 @@ class DataVersion:
     sha256_root: str
     files: Mapping[str, str]
     data_md5: str | None = None
+
+    @classmethod
+    def recorded(cls, path: Path) -> DataVersion:
+        """Returns what `data_version.json` of the examples says; `files` is empty."""
+        read = read_json(path)
+        return cls(read["dataset"], read["dvc_md5"], read["sha256_root"], files={})
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from lineage import mlflow_record
 from lineage.data_version import DataVersion
 from lineage.training_run import (
     TrainingRunRecord,
@@ -25,7 +23,7 @@ State = Literal["complete", "pruned", "failed", "killed"]
 _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "killed": "KILLED"}
 
 
-class StudyRecord:
+class StudyRecord(TrainingRunRecord):
     """The MLflow run of a study, open while trials run.
 
     Args:
@@ -46,26 +44,9 @@ class StudyRecord:
         data: DataVersion,
         resume: str | None = None,
     ) -> None:
-        self._client: Any = mlflow_record.client(workspace)
+        tags = {STUDY_TAG: study, "mlflow.runName": f"tune {study}", "segtrail.recipe": name}
+        super().__init__(workspace, name, params, data, tags, resume)
         self._study = study
-        self._run = TrainingRunRecord(
-            workspace, name, params, data,
-            {STUDY_TAG: study, "mlflow.runName": f"tune {study}", "segtrail.recipe": name}, resume,
-        )  # fmt: skip
-        self.run_id: str = self._run.run_id
-        self._experiment_id = self._run.experiment_id
-
-    def __enter__(self) -> Self:
-        self._run.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._run.__exit__(kind, error, trace)
 
     def trial(self, title: str, params: Mapping[str, Any]) -> TrialRecord:
         """Begins the run of a trial.
@@ -75,16 +56,8 @@ class StudyRecord:
             params: The values that it tries.
         """
         return TrialRecord(
-            self._client, self._experiment_id, self.run_id, self._study, title, params
+            self._client, self.experiment_id, self.run_id, self._study, title, params
         )
-
-    def progress(self, values: Mapping[str, float], trial: int) -> None:
-        """Writes where the search stands after a trial."""
-        self._run.metrics(values, trial)
-
-    def file(self, path: Path) -> None:
-        """Keeps a copy of a file with the study's run."""
-        self._run.file(path)
 
 
 class TrialRecord:

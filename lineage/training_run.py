@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from lineage import mlflow_record
 from lineage.data_version import DataVersion
+from model.hardware.machine import processor
 from segtrail.workspace import Workspace
 
 PROCESS_TAG = "segtrail.process"
@@ -181,20 +182,10 @@ def environment() -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": numpy.__version__,
-        "processor": _processor(),
+        "processor": processor()[0] or platform.processor(),
         "cores": os.cpu_count(),
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
 
 
 def _alive(pid: int) -> bool:

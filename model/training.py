@@ -30,6 +30,7 @@ def fit(
     tell: Callable[..., None],
     notes: dict[str, Any] | None = None,
     keepers: Sequence[Any] = (),
+    watchers: Sequence[Any] = (),
 ) -> list[dict[str, float]]:
     """Trains in place with AdamW (Loshchilov and Hutter, 2019); returns each epoch's metrics.
 
@@ -48,6 +49,7 @@ def fit(
         tell: Called with each epoch's metrics and the step.
         notes: Saved with each checkpoint.
         keepers: More Keras callbacks, see `model.training_callbacks.Keeper`.
+        watchers: Keras callbacks with nothing to save, called after all others.
 
     Raises:
         StageError: The loss is no longer a number.
@@ -85,7 +87,7 @@ def fit(
     done = len(history)
     report = Report(options, history, tell)
     # the one that saves comes last, when all others have heard the epoch
-    callbacks = [report, *dict.fromkeys([*listeners, *keepers]), resume]
+    callbacks = [report, *dict.fromkeys([*listeners, *keepers]), *watchers, resume]
 
     # Keras warns at the end of each validation, whose number of batches it does not know
     warnings.filterwarnings("ignore", message="Your input ran out of data")

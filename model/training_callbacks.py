@@ -38,7 +38,7 @@ class Report(keras.callbacks.Callback):
         values = {key: float(value) for key, value in (logs or {}).items()}
         if bad := [key for key, value in values.items() if not np.isfinite(value)]:
             raise _broke_down(", ".join(bad), epoch, options)
-        step = min((epoch + 1) * options.validate_every, options.steps)
+        step = options.steps_after(epoch + 1)
         values["learning_rate"] = float(self.model.optimizer.learning_rate)
         self._history.append({"step": float(step)} | values)
         self._tell(values, step)

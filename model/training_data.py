@@ -95,18 +95,21 @@ def draw_shares(sizes: Mapping[str, float], oversample: float) -> dict[str, floa
         sizes: n, by `<slice>` or `<slice>.<stratum>`.
         oversample: 0: as they come; 1: all alike.
     """
-    of_slices: dict[str, float] = {}
+    slices: dict[str, dict[str, float]] = {}
     for name, size in sizes.items():
-        kind = name.partition(STRATUM)[0]
-        of_slices[kind] = of_slices.get(kind, 0.0) + size
+        slices.setdefault(name.partition(STRATUM)[0], {})[name] = size
     power = 1 - oversample
-    every = sum(size**power for size in of_slices.values())
-    shares = {}
-    for name, size in sizes.items():
-        kind = name.partition(STRATUM)[0]
-        within = sum(n**power for other, n in sizes.items() if other.partition(STRATUM)[0] == kind)
-        shares[name] = of_slices[kind] ** power / every * size**power / within
-    return shares
+    of_slice = _in_parts({kind: sum(own.values()) ** power for kind, own in slices.items()})
+    return {
+        name: of_slice[kind] * part
+        for kind, own in slices.items()
+        for name, part in _in_parts({n: size**power for n, size in own.items()}).items()
+    }
+
+
+def _in_parts(weights: Mapping[str, float]) -> dict[str, float]:
+    whole = sum(weights.values())
+    return {name: weight / whole for name, weight in weights.items()}
 
 
 def validation_batches(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from segtrail.errors import MissingArtifactError
-from segtrail.files import read_json
+from segtrail.files import read_json, root_digest, tree_digests
 from segtrail.workspace import Workspace
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
@@ -92,6 +92,11 @@ class TransformGraph(Artifact):
     @property
     def statistics(self) -> Path:
         return self.root / self.proof
+
+    @property
+    def digest(self) -> str:
+        """The root digest of every byte of graph and tiles."""
+        return root_digest(tree_digests(self.root))
 
     def tiles(self, split: str) -> dict[str, list[Path]]:
         """Returns the TFRecords of a split's tiles, by slice or `<slice>.<stratum>`."""

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,18 @@ SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/s
 
 
 @contextlib.contextmanager
-def server(command: list[str], port: int, log: Path, seconds: float = 60) -> Iterator[None]:
+def server(
+    command: list[str],
+    port: int,
+    log: Path,
+    seconds: float = 60,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[None]:
     """Runs a server until the block ends; starts the block once it answers."""
     with open(log, "wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
     try:
         end = time.monotonic() + seconds
         while time.monotonic() < end:

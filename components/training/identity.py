@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 from segtrail.artifacts import TransformGraph
-from segtrail.files import root_digest, tree_digests
 from segtrail.recipe import Recipe
 from segtrail.task import Task
 
@@ -30,7 +29,7 @@ def training_identity(
     parts = {
         **sections,
         "task": [task.masks, task.classes, task.numbers],
-        "transform": root_digest(tree_digests(transform.root)),
+        "transform": transform.digest,
         "code": code,
         "environment": environment,
     }

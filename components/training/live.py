@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
-import numpy.typing as npt
 
 from model.emergence import Emergence
 from segtrail.images import encode_png
@@ -25,19 +23,12 @@ class LiveSamples(keras.callbacks.Callback):
         keep: Takes a name such as `samples/step-000200.png` and the PNG file.
     """
 
-    name = "live"
-
     def __init__(
         self, samples: Emergence, options: Training, keep: Callable[[str, bytes], None]
     ) -> None:
         super().__init__()
         self._samples, self._options, self._keep = samples, options, keep
-        self.values: list[npt.NDArray[Any]] = []  # nothing to save with a checkpoint
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        options = self._options
-        ends = [
-            min((k + 1) * options.validate_every, options.steps)
-            for k in range(len(self._samples.values))
-        ]
+        ends = [self._options.steps_after(k + 1) for k in range(len(self._samples.values))]
         self._keep(f"samples/step-{ends[-1]:06d}.png", encode_png(self._samples.sheet(ends)))

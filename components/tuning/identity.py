@@ -10,7 +10,7 @@ from components.tuning.fields import remove_field
 from components.tuning.space import Space
 from segtrail.artifacts import TransformGraph
 from segtrail.code import ROOT
-from segtrail.files import root_digest, sha256_file, tree_digests
+from segtrail.files import root_digest, sha256_file
 from segtrail.params import dump
 from segtrail.recipe import Recipe
 from segtrail.settings.tuning import Entry
@@ -54,7 +54,7 @@ def study_identity(
         "space": {field: entry.model_dump(mode="json") for field, entry in entries.items()},
         "pruner": kept["tuning"]["pruner"],
         "seed": seed,
-        "transformed data": root_digest(tree_digests(transform.root)),
+        "transformed data": transform.digest,
         "code": root_digest({f.relative_to(ROOT).as_posix(): sha256_file(f) for f in files}),
         "versions": {name: version(name) for name in _LIBRARIES},
     }

@@ -59,7 +59,7 @@ class Search:
         says = f"{title}: {state}, {(time.monotonic() - began) / 60:.1f} min"
         if best:
             says += f"; best IoU so far {best[0].value:.4f}"
-            self.record.progress({f"best_{SCORE}": best[0].value}, trial.number)
+            self.record.metrics({f"best_{SCORE}": best[0].value}, trial.number)
         say(says)
 
     def repeat(self, values: Values, seed: int, title: str) -> float:

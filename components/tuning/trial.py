@@ -55,9 +55,6 @@ def main(spec_path: str) -> None:
 
 
 def _train(spec: dict[str, Any], tell: Any) -> None:
-    # as `components.train` does
-    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
-
     from components.training.session import prepare
     from model.training import fit
     from segtrail.artifacts import TransformGraph

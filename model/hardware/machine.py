@@ -119,7 +119,7 @@ def look(tensorflow: bool = False) -> Machine:
     seen = None
     if tensorflow:
         gpus, seen = _seen_by_tensorflow(gpus)
-    name, flags = _processor()
+    name, flags = processor()
     return Machine(
         cpus=_cpus(), cpu=name, cpu_flags=flags, memory_gib=_memory_gib(), gpus=gpus,
         driver=driver, cuda=cuda_of_tensorflow(), tensorflow_gpus=seen,
@@ -234,7 +234,7 @@ def _memory_gib() -> float | None:
         return None
 
 
-def _processor() -> tuple[str, frozenset[str]]:
+def processor() -> tuple[str, frozenset[str]]:
     """Returns the processor's name and flags, as Linux tells them."""
     name, flags = "", frozenset[str]()
     try:

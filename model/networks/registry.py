@@ -20,7 +20,6 @@ _MODULES = {
     "unet_plus_plus": "model.networks.unet_plus_plus",
     "inception_unet": "model.networks.inception_unet",
 }
-NAMES = tuple(_MODULES)
 
 
 def build(options: Network, channels: int, outputs: int) -> keras.Model:

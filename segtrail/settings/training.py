@@ -101,6 +101,10 @@ class Training(Strict):
         default=True, description="the same inputs give the same weights, hash for hash"
     )
 
+    def steps_after(self, epochs: int) -> int:
+        """Returns how many steps are done at the end of so many epochs."""
+        return min(epochs * self.validate_every, self.steps)
+
     @model_validator(mode="after")
     def _options_are_read(self) -> Training:
         check_options(self.loss, self.loss_options)

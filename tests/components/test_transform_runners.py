@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from remote_servers import server
 
 from components.transform import transform
 from model.examples import Example
@@ -96,38 +94,11 @@ def require_same(made: TransformGraph, source: Workspace) -> None:
     np.testing.assert_array_equal(*both)
 
 
-@contextlib.contextmanager
-def server(*arguments: str, port: int, log: Path):
-    """Runs a module as a server on loopback until the block ends; its workers are this Python."""
+def beam_server(*arguments: str, port: int, log: Path):
+    """Runs a module of Beam as a server on loopback; its workers are this Python."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            stdout=out, stderr=subprocess.STDOUT, cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "PATH": path},
-        )  # fmt: skip
-    try:
-        await_port(port, process, log)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def await_port(port: int, process: subprocess.Popen, log: Path) -> None:
-    import socket
-
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"nothing listens on {port}: {log.read_text()}")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PATH": path}
+    return server([sys.executable, "-m", *arguments], port, log, environment=environment)
 
 
 def test_a_staging_folder_apart_from_the_workspace(fresh, source, tmp_path):
@@ -148,11 +119,11 @@ def test_several_processes_on_this_machine(fresh, source):
 def test_a_job_server_and_workers_in_other_processes(fresh, source, tmp_path):
     jobs, workers = free_port(), free_port()
     with (
-        server(
+        beam_server(
             "apache_beam.runners.portability.local_job_service_main", f"--port={jobs}",
             port=jobs, log=tmp_path / "jobs.log",
         ),
-        server(
+        beam_server(
             "apache_beam.runners.worker.worker_pool_main", f"--service_port={workers}",
             port=workers, log=tmp_path / "workers.log",
         ),
@@ -169,7 +140,7 @@ def test_a_job_server_and_workers_in_other_processes(fresh, source, tmp_path):
 def test_a_job_server_that_calls_back_into_this_process(fresh, source, tmp_path):
     jobs = free_port()
     main = "apache_beam.runners.portability.local_job_service_main"
-    with server(main, f"--port={jobs}", port=jobs, log=tmp_path / "jobs.log"):
+    with beam_server(main, f"--port={jobs}", port=jobs, log=tmp_path / "jobs.log"):
         options = [f"job_endpoint=127.0.0.1:{jobs}", "environment_type=LOOPBACK"]
         require_same(transform(fresh, "demo", "PortableRunner", options), source)
 

@@ -28,7 +28,7 @@ def test_trials_are_nested_with_their_values_curves_and_how_they_ended(tracked, 
         with study.trial("trial 2", {"training.learning_rate": 0.5}) as run:
             run.metrics({"val_iou": 0.1, "loss": 2.0}, 5)
             run.end("pruned", why="below the median")
-        study.progress({"best_val_iou": 0.5}, 2)
+        study.metrics({"best_val_iou": 0.5}, 2)
         (tmp_path / "report.txt").write_text("table")
         study.file(tmp_path / "report.txt")
     client = mlflow_record.client(tracked)

@@ -28,6 +28,18 @@ def die_in_training(folder: str, to) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def killed_training(workspace) -> str:
+    """Returns the run of a training whose process was killed."""
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=die_in_training, args=(str(workspace.root), theirs))
+    process.start()
+    theirs.close()
+    run_id = mine.recv()
+    process.join()
+    return run_id
+
+
 def test_a_run_holds_recipe_data_curves_pictures_and_the_machine(tracked, tmp_path):
     with open_record(tracked) as run:
         for step in (20, 40):
@@ -75,13 +87,7 @@ def test_the_machine_is_sampled_while_a_training_runs(tracked, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_the_run_of_a_killed_training_goes_on_under_its_id(tracked):
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=die_in_training, args=(str(tracked.root), theirs))
-    process.start()
-    theirs.close()
-    run_id = mine.recv()
-    process.join()
+    run_id = killed_training(tracked)
     client = mlflow_record.client(tracked)
     assert client.get_run(run_id).info.status == "RUNNING"  # nobody was there to say more
 
@@ -97,13 +103,7 @@ def test_the_run_of_a_killed_training_goes_on_under_its_id(tracked):
 
 
 def test_a_killed_training_that_begins_anew_is_told_as_killed(tracked):
-    context = multiprocessing.get_context("spawn")
-    mine, theirs = context.Pipe()
-    process = context.Process(target=die_in_training, args=(str(tracked.root), theirs))
-    process.start()
-    theirs.close()
-    killed = mine.recv()
-    process.join()
+    killed = killed_training(tracked)
     with open_record(tracked) as run:
         pass
     client = mlflow_record.client(tracked)
