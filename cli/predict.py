@@ -67,7 +67,7 @@ def _task_of(client: Client, recipe: str) -> Task:
         ServingError: It says nothing of the kind.
     """
     from segtrail.settings.dataset import MaskKind
-    from segtrail.task import Task
+    from segtrail.task import Task, own_places
 
     said = client.metadata(recipe)
     masks, classes = said.get("masks", "instances"), said.get("class_names")
@@ -76,7 +76,7 @@ def _task_of(client: Client, recipe: str) -> Task:
             f"{client.target}: {recipe} tells masks {masks!r} of classes {classes!r}; expected "
             f"{', '.join(get_args(MaskKind))} of named classes"
         )
-    return Task(masks, tuple(map(str, classes)), tuple(range(1, len(classes) + 1)))
+    return Task(masks, tuple(map(str, classes)), tuple(own_places(len(classes))))
 
 
 def _refuse_same_names(images: list[Path]) -> None:

@@ -143,10 +143,10 @@ def _score_components(
 def summarise(per_image: Any) -> dict[str, dict[str, float]]:
     """Returns the metrics of each slice, and of `all`.
 
-    `mean_iou`, `mean_dice`: means over images of the mean over classes; `iou_<class>`,
-    `dice_<class>`, of several classes `dice_foreground`, with instances `ap_50`, of components
-    `rand_f`: means over images; where objects are counted `count_error` and
-    `count_error_canny`: means over images of |counted - true| objects.
+    `mean_iou`, `mean_dice`: means over images of the mean over classes; `pixel_accuracy`,
+    `iou_<class>`, `dice_<class>`, of several classes `dice_foreground`, with instances
+    `ap_50`, of components `rand_f`: means over images; where objects are counted `count_error`
+    and `count_error_canny`: means over images of |counted - true| objects.
 
     Args:
         per_image: A data frame with a row an image, see `score`.
@@ -159,7 +159,7 @@ def metrics(per_image: Any) -> dict[str, float]:
     """Returns each metric over the rows of `per_image`."""
     names = [
         *MEANS,
-        *(name for name in ("ap_50", "rand_f") if name in per_image),
+        *(name for name in ("pixel_accuracy", "ap_50", "rand_f") if name in per_image),
         *(name for name, counted in COUNTERS.items() if counted in per_image),
         *(column for column in per_image if column.startswith(OF_A_CLASS)),
     ]

@@ -36,7 +36,8 @@ def score_classes(true: Planes, predicted: Planes, classes: Sequence[str]) -> di
 
     Returns:
         `iou` and `dice`, the means over the classes, and `iou_<class>`, `dice_<class>` of each;
-        of more than one class also `dice_foreground`, of their union.
+        `pixel_accuracy`, the part of the pixels that are right in every class; of more than one
+        class also `dice_foreground`, of their union.
     """
     ious = [_iou(true[..., k], predicted[..., k]) for k in range(len(classes))]
     dices = [_dice(iou) for iou in ious]
@@ -47,6 +48,7 @@ def score_classes(true: Planes, predicted: Planes, classes: Sequence[str]) -> di
     return {
         "iou": float(np.mean(ious)),
         "dice": float(np.mean(dices)),
+        "pixel_accuracy": float((true == predicted).all(-1).mean()),
         **{f"iou_{name}": value for name, value in zip(classes, ious, strict=True)},
         **{f"dice_{name}": value for name, value in zip(classes, dices, strict=True)},
         **union,

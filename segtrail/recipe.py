@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from segtrail.settings.base import ALL, Name, Strict
+from segtrail.settings.classes import Classes
 from segtrail.settings.dataset import Dataset
 from segtrail.settings.drift import Drift
 from segtrail.settings.gate import AbsoluteRule, Gate, RelativeRule
@@ -23,9 +24,7 @@ class Recipe(Strict):
     """One model's configuration. A stage of `dvc.yaml` names its sections: none has a default."""
 
     dataset: Name
-    classes: list[Name] = Field(
-        min_length=1, max_length=8, description="those of its dataset that are learnt, in its order"
-    )
+    classes: Classes
     preprocessing: Preprocessing
     network: Network
     training: Training
@@ -89,10 +88,11 @@ class Params(Strict):
 
 def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
     """Refuses classes that the dataset does not have, and metrics that the recipe cannot have."""
-    places = [dataset.classes.index(c) if c in dataset.classes else -1 for c in recipe.classes]
+    learnt = [each for members in recipe.classes.values() for each in members]
+    places = [dataset.classes.index(c) if c in dataset.classes else -1 for c in learnt]
     if -1 in places or places != sorted(set(places)):
         raise ValueError(
-            f"recipes.{name}.classes is {', '.join(recipe.classes)}; expected one or more of "
+            f"recipes.{name}.classes is {', '.join(learnt)}; expected one or more of "
             f"those of the dataset {recipe.dataset!r}, in its order: {', '.join(dataset.classes)}"
         )
     if FOREGROUND in recipe.classes and len(recipe.classes) > 1:
@@ -108,7 +108,7 @@ def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
         )
     rules: list[AbsoluteRule | RelativeRule] = [*recipe.gate.absolute, *recipe.gate.relative]
     for rule in rules:
-        if rule.metric in metrics_of(dataset.masks, recipe.classes):
+        if rule.metric in metrics_of(dataset.masks, [*recipe.classes]):
             continue
         if rule.metric in OF_SOME:
             raise ValueError(

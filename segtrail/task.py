@@ -21,17 +21,20 @@ class Task:
     Args:
         masks: What a mask's values are: instance ids, class indices, or one bit a class.
         classes: The K foreground classes that the recipe learns.
-        numbers: The place of each among its dataset's classes, from 1.
+        numbers: Of each, the places of what it is among its dataset's classes, from 1.
     """
 
     masks: MaskKind
     classes: tuple[str, ...]
-    numbers: tuple[int, ...]
+    numbers: tuple[tuple[int, ...], ...]
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset) -> Task:
         """Returns what a recipe learns of a dataset."""
-        numbers = tuple(dataset.classes.index(name) + 1 for name in recipe.classes)
+        numbers = tuple(
+            tuple(dataset.classes.index(name) + 1 for name in members)
+            for members in recipe.classes.values()
+        )
         return cls(dataset.masks, tuple(recipe.classes), numbers)
 
     @property
@@ -50,18 +53,23 @@ class Task:
 
     def answered_planes(self, mask: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """Returns bool `[H, W, K]` of a model's `mask_png`, whose classes are the recipe's."""
-        return class_planes(mask, self.masks, range(1, len(self.classes) + 1))
+        return class_planes(mask, self.masks, own_places(len(self.classes)))
+
+
+def own_places(classes: int) -> list[tuple[int]]:
+    """Returns the numbers of classes each of which is its own: 1, 2, …"""
+    return [(number,) for number in range(1, classes + 1)]
 
 
 def class_planes(
-    mask: npt.NDArray[np.integer], kind: MaskKind, numbers: Sequence[int]
+    mask: npt.NDArray[np.integer], kind: MaskKind, numbers: Sequence[Sequence[int]]
 ) -> npt.NDArray[np.bool_]:
     """Returns where each class is.
 
     Args:
         mask: `[H, W]`; of instances every value above 0 is of the one class.
         kind: What its values are.
-        numbers: The K classes, counted from 1.
+        numbers: Of each of K classes, the mask's classes that it is of, counted from 1.
 
     Returns:
         bool `[H, W, K]`.
@@ -69,8 +77,9 @@ def class_planes(
     if kind == "instances":
         return np.stack([mask > 0] * len(numbers), axis=-1)
     if kind == "classes":
-        return np.stack([mask == number for number in numbers], axis=-1)
-    return np.stack([(mask >> (number - 1)) & 1 > 0 for number in numbers], axis=-1)
+        return np.stack([np.isin(mask, group) for group in numbers], axis=-1)
+    bits = [sum(1 << (number - 1) for number in group) for group in numbers]
+    return np.stack([mask & bit > 0 for bit in bits], axis=-1)
 
 
 def load_task(workspace: Workspace, name: str) -> Task:

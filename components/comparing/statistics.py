@@ -17,7 +17,7 @@ from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.progress import track
 from segtrail.settings.dataset import Dataset, MaskKind
-from segtrail.task import class_planes
+from segtrail.task import class_planes, own_places
 
 Statistics = dict[str, Any]
 
@@ -121,7 +121,7 @@ def lowest_iou(
     """Returns the lowest intersection over union of the classes of two masks."""
     if old.shape != new.shape:
         return 0.0
-    before, after = (class_planes(mask, kind, range(1, classes + 1)) for mask in (old, new))
+    before, after = (class_planes(mask, kind, own_places(classes)) for mask in (old, new))
     return min(_iou(before[..., k], after[..., k]) for k in range(classes))
 
 

@@ -50,7 +50,7 @@ def study_identity(
     ]
     return {
         "recipe": fixed,
-        "task": [task.masks, list(task.numbers)],
+        "task": [task.masks, [list(group) for group in task.numbers]],
         "space": {field: entry.model_dump(mode="json") for field, entry in entries.items()},
         "pruner": kept["tuning"]["pruner"],
         "seed": seed,

@@ -62,7 +62,7 @@ def _train(spec: dict[str, Any], tell: Any) -> None:
     from segtrail.task import Task
 
     recipe = Recipe.model_validate(spec["recipe"])
-    task = Task(spec["masks"], tuple(spec["classes"]), tuple(spec["numbers"]))
+    task = Task(spec["masks"], tuple(spec["classes"]), tuple(map(tuple, spec["numbers"])))
     session = prepare(recipe, task, TransformGraph(Path(spec["transform"]), spec["name"]))
     fit(
         session.network, session.batches, session.validation, recipe.training, task,

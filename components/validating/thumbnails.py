@@ -17,7 +17,7 @@ from segtrail.files import sha256_bytes
 from segtrail.images import decode_image, read_labels
 from segtrail.overlay import PREDICTED, TRUE, to_rgb
 from segtrail.settings.dataset import MaskKind
-from segtrail.task import class_planes
+from segtrail.task import class_planes, own_places
 
 SIDE = 192
 RING = PREDICTED
@@ -130,7 +130,7 @@ def _numbered(mask: npt.NDArray[np.uint16], tiny: Tiny) -> Iterator[npt.NDArray[
     if tiny.masks == "instances":
         yield mask
         return
-    planes = class_planes(mask, tiny.masks, range(1, tiny.classes + 1))
+    planes = class_planes(mask, tiny.masks, own_places(tiny.classes))
     for k in range(tiny.classes):
         yield cv2.connectedComponents(planes[..., k].astype(np.uint8), connectivity=8)[1]
 

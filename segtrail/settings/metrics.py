@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from segtrail.settings.dataset import MaskKind
 
 OF_A_CLASS = ("iou_", "dice_")
+OF_ALL = ("mean_iou", "mean_dice", "pixel_accuracy")
 FOREGROUND = "foreground"  # all classes together; not a class's name where there are several
 OF_SOME: dict[str, str] = {  # and what each of them needs
     "ap_50": "instances",
@@ -34,18 +35,17 @@ def metrics_of(masks: MaskKind, classes: Sequence[str]) -> list[str]:
         f"dice_{FOREGROUND}": len(classes) > 1,
     }
     return [
-        "mean_iou",
-        "mean_dice",
+        *OF_ALL,
         *(name for name, has in have.items() if has),
         *(f"{kind}{name}" for name in classes for kind in OF_A_CLASS),
     ]
 
 
 def _known_metric(name: str) -> str:
-    if name in ("mean_iou", "mean_dice", *OF_SOME) or name.startswith(OF_A_CLASS):
+    if name in (*OF_ALL, *OF_SOME) or name.startswith(OF_A_CLASS):
         return name
     raise ValueError(
-        f"got {name!r}; expected mean_iou, mean_dice, iou_<class>, dice_<class>, "
+        f"got {name!r}; expected {', '.join(OF_ALL)}, iou_<class>, dice_<class>, "
         f"{', '.join(list(OF_SOME)[:-1])} or {list(OF_SOME)[-1]}"
     )
 

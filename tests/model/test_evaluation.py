@@ -65,7 +65,7 @@ def test_metrics_are_means_and_of_objects_only_where_there_are_some(case, sessio
     rows = pd.DataFrame(a.row for a in score(session(case.exported), examples, case.task))
     got = summarise(rows)
     assert {name: part["n"] for name, part in got.items()} == {"all": 6, "even": 3, "odd": 3}
-    names = {"mean_iou", "mean_dice"}
+    names = {"mean_iou", "mean_dice", "pixel_accuracy"}
     names |= {f"{kind}_{name}" for kind in ("iou", "dice") for name in case.task.classes}
     if case.task.has_objects:
         names |= {"ap_50", "count_error", "count_error_canny"}
@@ -113,7 +113,7 @@ def one_class_answers(true, said):
     return list(score(Answers(said), examples, CELL, Objects(min_size=20)))
 
 
-CELL = Task("classes", ("cell",), (1,))
+CELL = Task("classes", ("cell",), ((1,),))
 APART = cells((5, 5, 25, 30), (30, 5, 55, 30), (5, 40, 55, 75))
 
 

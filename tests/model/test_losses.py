@@ -8,8 +8,8 @@ from segtrail.settings.loss import SOFTMAX, LossOptions
 from segtrail.settings.training import Training
 from segtrail.task import Task
 
-NUCLEI = Task("instances", ("nucleus",), (1,))
-CELLS = Task("classes", ("cytoplasm", "nucleus"), (1, 2))
+NUCLEI = Task("instances", ("nucleus",), ((1,),))
+CELLS = Task("classes", ("cytoplasm", "nucleus"), ((1,), (2,)))
 SIGMOID = ["bce", "bce_dice", "focal", "tversky", "focal_tversky"]
 OPTIONS = LossOptions()
 
@@ -104,7 +104,7 @@ def test_the_formulas_are_keras_where_keras_clips_nothing():
     import keras
 
     y, x = drawn(1, seed=3)
-    task = Task("multilabel", ("a",), (1,))
+    task = Task("multilabel", ("a",), ((1,),))
     focal = keras.losses.BinaryFocalCrossentropy(from_logits=True, gamma=2.0)
     assert loss("focal", task, y, x) == pytest.approx(float(focal(y, x)), rel=1e-4)
     y, x = drawn(2, seed=3, exclusive=True)
@@ -183,7 +183,7 @@ def test_of_several_heads_the_mean_is_the_loss(name):
 
 def test_half_precision_logits_are_summed_in_single_precision():
     y, x = np.ones((4, 200, 200, 1), np.float32), np.zeros((4, 200, 200, 1), np.float16)
-    task = Task("multilabel", ("a",), (1,))  # 160,000 pixels: more than a float16 holds
+    task = Task("multilabel", ("a",), ((1,),))  # 160,000 pixels: more than a float16 holds
     assert loss("bce_dice", task, y, x) == pytest.approx(np.log(2) + 1 / 3, abs=1e-4)
 
 

@@ -26,6 +26,13 @@ def brute_force(true, predicted, threshold=0.5):
     return found / union if union else 1.0
 
 
+def test_a_pixel_is_right_when_all_its_classes_are():
+    true = np.zeros((2, 2, 2), bool)
+    said = true.copy()
+    said[0, 0], said[0, 1, 1] = True, True
+    assert score_classes(true, said, ["a", "b"])["pixel_accuracy"] == 0.5
+
+
 @given(labels, labels)
 def test_ap_equals_brute_force(true, predicted):
     got = score_objects(true, predicted)
@@ -58,6 +65,7 @@ def test_an_empty_image_is_right_only_when_nothing_is_predicted():
     assert score_objects(empty, empty).ap_50 == 1
     assert score_objects(empty, one).ap_50 == 0
     both = score_classes((empty > 0)[..., None], (one > 0)[..., None], ["a"])
+    assert both.pop("pixel_accuracy") == 12 / 16
     assert set(both.values()) == {0.0}
 
 

@@ -7,9 +7,9 @@ from model.metrics import make_metrics
 from segtrail.settings.training import Training
 from segtrail.task import Task
 
-NUCLEI = Task("instances", ("nucleus",), (1,))
-CELLS = Task("classes", ("cytoplasm", "nucleus"), (1, 2))
-EYES = Task("multilabel", ("disc", "cup"), (1, 2))
+NUCLEI = Task("instances", ("nucleus",), ((1,),))
+CELLS = Task("classes", ("cytoplasm", "nucleus"), ((1,), (2,)))
+EYES = Task("multilabel", ("disc", "cup"), ((1,), (2,)))
 
 
 def drawn(planes, seed=0):

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from model.targets import border_plane, target_planes
 from model.tiles import cut, pad_to, starts
-from segtrail.task import Task
+from segtrail.task import Task, own_places
 
-NUCLEI = Task("instances", ("nucleus",), (1,))
+NUCLEI = Task("instances", ("nucleus",), ((1,),))
 
 
 def test_border_lies_between_touching_objects_and_nowhere_else():
@@ -29,16 +29,16 @@ def test_a_lone_object_has_no_border_even_with_the_highest_id():
 
 @given(hnp.arrays(np.uint16, (7, 5), elements=st.integers(0, 3)))
 def test_classes_that_exclude_each_other_have_a_bit_each_and_no_border(mask):
-    target = target_planes(mask, Task("classes", ("b", "c"), (2, 3)), border_width=2)
+    target = target_planes(mask, Task("classes", ("b", "c"), ((2,), (3,))), border_width=2)
     np.testing.assert_array_equal(target, np.where(mask > 1, 1 << (np.maximum(mask, 2) - 2), 0))
 
 
 @given(hnp.arrays(np.uint16, (7, 5), elements=st.integers(0, 255)))
 def test_bits_of_a_multilabel_mask_stay_bits(mask):
     names = tuple("abcdefgh")
-    every = Task("multilabel", names, tuple(range(1, 9)))
+    every = Task("multilabel", names, tuple(own_places(8)))
     np.testing.assert_array_equal(target_planes(mask, every, 2), mask)
-    first_and_last = Task("multilabel", ("a", "h"), (1, 8))
+    first_and_last = Task("multilabel", ("a", "h"), ((1,), (8,)))
     expected = (mask & 1) | (mask >> 7 & 1) << 1
     np.testing.assert_array_equal(target_planes(mask, first_and_last, 2), expected)
 

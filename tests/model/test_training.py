@@ -13,7 +13,7 @@ from segtrail.settings.training import Training
 from segtrail.task import Task
 
 ONE_CPU = Plan("one-device", ("CPU:0",), "float32", False, ())
-TASK = Task("multilabel", ("disc",), (1,))
+TASK = Task("multilabel", ("disc",), ((1,),))
 
 
 def tiny_network(scale: float = 1.0):

@@ -92,10 +92,10 @@ def test_options_are_between_sensible_bounds():
 
 def test_metrics_are_those_of_the_task():
     assert metrics_of("instances", ["n"]) == [
-        "mean_iou", "mean_dice", "ap_50", "count_error", "iou_n", "dice_n"
+        "mean_iou", "mean_dice", "pixel_accuracy", "ap_50", "count_error", "iou_n", "dice_n"
     ]  # fmt: skip
-    assert metrics_of("classes", ["c"])[2:4] == ["count_error", "rand_f"]
-    assert metrics_of("multilabel", ["a", "b"])[2:] == [
+    assert metrics_of("classes", ["c"])[3:5] == ["count_error", "rand_f"]
+    assert metrics_of("multilabel", ["a", "b"])[3:] == [
         "dice_foreground", "iou_a", "dice_a", "iou_b", "dice_b"
     ]  # fmt: skip
     assert "rand_f" not in metrics_of("multilabel", ["a"])

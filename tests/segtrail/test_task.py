@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from segtrail.errors import ConfigError
-from segtrail.params import load_params
+from segtrail.params import dump, load_params
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.task import Task, class_planes, load_task
 from segtrail.workspace import Workspace
@@ -28,7 +28,7 @@ def params(masks="classes", known=("cytoplasm", "nucleus"), learnt=("cytoplasm",
         "recipes": {
             "r": {
                 "dataset": "cells",
-                "classes": list(learnt),
+                "classes": learnt if isinstance(learnt, dict) else list(learnt),
                 "preprocessing": {},
                 "network": {},
                 "training": {"steps": 1},
@@ -56,7 +56,11 @@ def load(raw, folder: Path):
         ({"learnt": ["nucleos"]}, "recipes.r.classes is nucleos; expected one or more of those "
          "of the dataset 'cells', in its order: cytoplasm, nucleus"),
         ({"learnt": ["nucleus", "cytoplasm"]}, "in its order: cytoplasm, nucleus"),
-        ({"learnt": ["nucleus", "nucleus"]}, "recipes.r.classes is nucleus, nucleus"),
+        ({"learnt": ["nucleus", "nucleus"]}, "recipes.r.classes: names nucleus twice"),
+        ({"learnt": {"a": ["nucleus"], "b": ["nucleus"]}}, "recipes.r.classes is nucleus, nucleus"),
+        ({"learnt": {"cell": []}}, "recipes.r.classes.cell: got []"),
+        ({"learnt": {"cell": ["nucleos"]}}, "recipes.r.classes is nucleos; expected one or more"),
+        ({"learnt": {"cell": "nucleus"}}, "recipes.r.classes.cell: got 'nucleus'"),
         ({"absolute": [{"metric": "ap_50", "min": 0.5}]},
          "recipes.r.gate asks for ap_50, which needs instances; the masks of the dataset 'cells' "
          "hold classes. Use mean_iou"),
@@ -67,7 +71,7 @@ def load(raw, folder: Path):
         ({"learnt": ["nucleus"], "relative": [{"metric": "dice_cytoplasm"}]},
          "asks for dice_cytoplasm; the recipe's classes are nucleus"),
         ({"absolute": [{"metric": "mean_iuo", "min": 0.5}]}, "absolute.0.metric: got 'mean_iuo'; "
-         "expected mean_iou, mean_dice, iou_<class>"),
+         "expected mean_iou, mean_dice, pixel_accuracy, iou_<class>"),
         ({"absolute": [{"metric": "iou_nucleus", "min": 80}]}, "iou_nucleus is between 0 and 1"),
         ({"relative": [{"metric": "count_error"}]}, "a margin of count_error is not known"),
     ],
@@ -95,7 +99,7 @@ def test_what_it_can_have_is_taken(tmp_path, changes):
 def test_the_task_of_a_recipe_knows_the_places_of_its_classes_in_the_datasets_masks(tmp_path):
     load(params(known=("a", "b", "c"), learnt=("a", "c")), tmp_path)
     task = load_task(Workspace(tmp_path, tmp_path), "r")
-    assert task == Task("classes", ("a", "c"), (1, 3))
+    assert task == Task("classes", ("a", "c"), ((1,), (3,)))
     assert task.planes == ("a", "c")
     assert not task.has_objects
     mask = np.array([[0, 1, 2, 3]], np.uint16)
@@ -105,8 +109,25 @@ def test_the_task_of_a_recipe_knows_the_places_of_its_classes_in_the_datasets_ma
     assert task.answered_planes(mask)[0, :, 1].tolist() == [False, False, True, False]
 
 
+def test_several_classes_can_be_learnt_as_one(tmp_path):
+    load(params(known=("a", "b", "c"), learnt={"ab": ["a", "b"], "c": ["c"]}), tmp_path)
+    task = load_task(Workspace(tmp_path, tmp_path), "r")
+    assert task == Task("classes", ("ab", "c"), ((1, 2), (3,)))
+    mask = np.array([[0, 1, 2, 3]], np.uint16)
+    assert task.true_planes(mask)[0].astype(int).tolist() == [[0, 0], [1, 0], [1, 0], [0, 1]]
+    bits = np.array([[0, 1, 2, 3, 4, 6]], np.uint8)
+    planes = class_planes(bits, "multilabel", task.numbers)
+    assert planes[0].astype(int).tolist() == [[0, 0], [1, 0], [1, 0], [1, 0], [0, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("learnt", [["a", "c"], {"ab": ["a", "b"], "c": ["c"]}])
+def test_classes_are_written_as_they_were_given(tmp_path, learnt):
+    recipe = load(params(known=("a", "b", "c"), learnt=learnt), tmp_path).recipes["r"]
+    assert dump(recipe)["classes"] == learnt
+
+
 def test_instances_are_one_class_and_a_border():
-    task = Task("instances", ("nucleus",), (1,))
+    task = Task("instances", ("nucleus",), ((1,),))
     assert task.planes == ("nucleus", "border")
     labels = np.array([[0, 1, 65535]], np.uint16)
     assert task.true_planes(labels)[0, :, 0].tolist() == [False, True, True]
@@ -114,7 +135,7 @@ def test_instances_are_one_class_and_a_border():
 
 def test_classes_that_overlap_are_bits():
     mask = np.array([[0, 1, 3, 128]], np.uint8)
-    planes = class_planes(mask, "multilabel", [1, 2, 8])
+    planes = class_planes(mask, "multilabel", [[1], [2], [8]])
     assert planes[0].astype(int).tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
 

@@ -22,7 +22,7 @@ def test_a_picture_comes_after_each_validation_also_after_a_break():
         true = tiles > 128
         samples = Emergence(
             (tiles / 255).astype(np.float32), list(tiles), true, ["a", "b"],
-            Task("multilabel", ("disc",), (1,)), "sigmoid", Objects(),
+            Task("multilabel", ("disc",), ((1,),)), "sigmoid", Objects(),
         )  # fmt: skip
         options = Training.model_validate({"steps": 7, "validate_every": 3})
         live = LiveSamples(samples, options, lambda name, png: seen.append((name, png)))
