@@ -1,6 +1,6 @@
 """Training speed of the 64-filter U-Net, in images a second, by precision and batch size.
 
-    python benchmarks/gpu_training.py [--backend tensorflow|jax] [--side 256] [--base-filters 64]
+    python benchmarks/gpu_training.py [--backend tensorflow|jax] [--side N] [--base-filters 64]
         [--batches 16 32 64] [--steps 30] [--xla auto|on|off] [--tiny] [--json FILE]
         [--recipe NAME]
 
@@ -99,6 +99,14 @@ def constant_batches(batch: int, side: int) -> Callable[[int], Any]:
     return give
 
 
+def crop_of(name: str) -> int:
+    """Returns the side of a recipe's crops, pixels."""
+    from segtrail.params import load_recipe
+    from segtrail.workspace import Workspace
+
+    return load_recipe(Workspace.find(), name).training.crop
+
+
 def recipe_batches(name: str, batch: int) -> Callable[[int], Any]:
     """Returns the same of a recipe's own pipeline, at its crop."""
     import tensorflow_transform as tft
@@ -130,17 +138,26 @@ def _to_shape(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def images_a_second(model: Any, batches: Callable[[int], Any], batch: int, steps: int) -> float:
-    """Returns the speed of `steps` steps after a warm-up that compiles."""
-    model.fit(batches(WARM_UP), steps_per_epoch=WARM_UP, verbose=0, shuffle=False)
-    given = batches(steps)
-    started = time.perf_counter()
-    model.fit(given, steps_per_epoch=steps, verbose=0, shuffle=False)  # waits for the last loss
-    return batch * steps / (time.perf_counter() - started)
+    """Returns the speed of `steps` steps after some that compile and fill the buffers."""
+    import keras
+
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: times.append(time.perf_counter())
+    )
+    times: list[float] = []
+    # epochs of as many steps on one iterator: the first ones warm up, the last one counts
+    epochs = 1 + -(-WARM_UP // steps)
+    model.fit(
+        batches(epochs * steps), epochs=epochs, steps_per_epoch=steps, verbose=0, shuffle=False,
+        callbacks=[clock],
+    )  # fmt: skip
+    return batch * steps / (times[-1] - times[-2])
 
 
 def measure(options: argparse.Namespace, precision: str, batch: int, source: str) -> dict[str, Any]:
     """Returns a row of the table; `images_a_second` is None where memory ran out."""
-    row: dict[str, Any] = {"precision": precision, "batch": batch, "data": source}
+    side = options.side if source == "constant" else crop_of(options.recipe)
+    row: dict[str, Any] = {"precision": precision, "batch": batch, "data": source, "side": side}
     try:
         batches = (
             constant_batches(batch, options.side)
@@ -160,7 +177,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Measures, prints the table and returns what `--json` writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backend", choices=list(_HAS_GPU))
-    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--side", type=int, help="pixels; 256, or with --recipe its crop")
     parser.add_argument("--base-filters", type=int, default=64)
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64])
@@ -180,17 +197,19 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         options.base_filters, options.depth, options.side = 4, 2, 64
         options.batches, options.steps = [2], 3
 
+    options.side = options.side or (crop_of(options.recipe) if options.recipe else 256)
+
     import keras
 
     parameters = network(options.base_filters, options.depth).count_params()
     device = _device(backend)
     print(
         f"Keras {keras.__version__} on {backend}, {device}: {parameters:,} parameters, "
-        f"{options.side} x {options.side}, {options.steps} steps, XLA {options.xla}"
+        f"{options.steps} steps, XLA {options.xla}"
     )
     sources = ["constant", *([f"recipe {options.recipe}"] if options.recipe else [])]
     rows = []
-    print(f"{'data':18}{'precision':18}{'batch':>6}{'images/s':>12}")
+    print(f"{'data':18}{'side':>5} {'precision':18}{'batch':>6}{'images/s':>12}")
     for source in sources:
         for precision in PRECISIONS:
             for batch in options.batches:
@@ -198,10 +217,10 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
                 rows.append(row)
                 speed = row["images_a_second"]
                 said = "out of memory" if speed is None else f"{speed:.1f}"
-                print(f"{source:18}{precision:18}{batch:>6}{said:>14}", flush=True)
+                print(f"{source:18}{row['side']:>5} {precision:18}{batch:>6}{said:>12}", flush=True)
     found = {
         "backend": backend, "device": device, "gpu": gpu, "keras": keras.__version__,
-        "parameters": parameters, "side": options.side, "steps": options.steps,
+        "parameters": parameters, "steps": options.steps,
         "base_filters": options.base_filters, "xla": options.xla, "rows": rows,
     }  # fmt: skip
     if options.json:

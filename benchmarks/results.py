@@ -101,11 +101,11 @@ def read(root: Path, name: str) -> dict[str, Any] | None:
         low, high = mean_interval(each, list(per_image["group"]), 0.95, 10_000, 1)
         metrics[metric] = [float(each.mean()), low, high]
     with open(training.root / "history.csv", newline="", encoding="utf-8") as f:
-        history = [[float(row["step"]), float(row["val_iou"])] for row in csv.DictReader(f)]
+        history = [[int(float(row["step"])), float(row["val_iou"])] for row in csv.DictReader(f)]
     return {
         "network": run["recipe"]["network"]["name"],
         "parameters": run["parameters"],
-        "steps": run["kept_step"],
+        "steps": history[-1][0],
         "minutes": (info.end_time - info.start_time) / 60_000,
         "processor": f"{run['environment']['cores']} cores, {run['environment']['processor']}",
         "test_images": len(per_image),
@@ -120,14 +120,14 @@ def draw(rows: dict[str, Any], path: Path) -> None:
 
     columns = 4
     figure = Figure(figsize=(11, 2.2 * -(-len(rows) // columns)), layout="constrained")
-    axes = figure.subplots(-(-len(rows) // columns), columns, squeeze=False, sharey=True).flat
-    for ax, (name, row) in zip(axes, rows.items(), strict=False):
+    axes = figure.subplots(-(-len(rows) // columns), columns, squeeze=False, sharey=True).ravel()
+    for ax, (name, row) in zip(axes[: len(rows)], rows.items(), strict=True):
         ax.plot(*zip(*row["validation_iou"], strict=True), "o-", markersize=3)
         ax.set_title(name, fontsize=9)
         ax.grid(alpha=0.3)
         ax.tick_params(labelsize=7)
         ax.set_ylim(0, 1)
-    for ax in list(axes):
+    for ax in axes[len(rows) :]:
         ax.axis("off")
     figure.supxlabel("step", fontsize=9)
     figure.supylabel("validation IoU", fontsize=9)

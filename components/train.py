@@ -17,7 +17,7 @@ from model.checkpoints import Checkpoints
 from model.examples import read_examples
 from model.export import export
 from model.hardware.strategy import agree, leave
-from model.training import best_epoch, fit
+from model.training import fit, kept_epoch
 from model.verify import verify_in_fresh_process
 from segtrail.artifacts import VALIDATION, Examples, Model, TrainingRun, TransformGraph
 from segtrail.code import code_digest
@@ -25,19 +25,21 @@ from segtrail.files import atomic_folder
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import digest
-from segtrail.task import load_task
+from segtrail.task import Task, load_task
 from segtrail.workspace import Workspace
 
 if TYPE_CHECKING:
     from model.emergence import Emergence
+    from segtrail.recipe import Recipe
 
 
 def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
     """Trains the recipe's network and writes the candidate and the record of its training.
 
-    With `training.deterministic` the same inputs give the same SavedModel, byte for byte, on
-    the same kind of machine. The state is saved at the end of each epoch; a training that was
-    killed goes on from there if nothing that it depends on has changed since.
+    With `training.deterministic` the same inputs give the same weights, hash for hash, on the
+    same kind of machine; without a break, the same SavedModel byte for byte. The state is saved
+    at the end of each epoch; a training that was killed goes on from there if nothing that it
+    depends on has changed since.
 
     Args:
         workspace: Where `transform` has run.
@@ -94,7 +96,7 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
         samples = emergence(transform.tiles(VALIDATION), session.graph, recipe, task)
         live = LiveSamples(samples, options, run.picture)
         history = run_fit(run.metrics, {"mlflow_run_id": run.run_id}, [samples], [live])
-        _write(workspace, name, session, facts, history, samples, run)
+        _write(workspace, name, recipe, task, session, facts, history, samples, run)
     shutil.rmtree(kept, ignore_errors=True)
     leave(session.strategy)
     say(f"candidate {facts['model_digest'][:12]} in {candidate.root}; MLflow run {run.run_id}")
@@ -104,18 +106,19 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
 def _write(
     workspace: Workspace,
     name: str,
+    recipe: Recipe,
+    task: Task,
     session: Session,
     facts: dict[str, Any],
     history: list[dict[str, float]],
     samples: Emergence,
     run: TrainingRunRecord,
 ) -> None:
-    """Writes the SavedModel and the record of its training, both or neither."""
-    recipe, task = load_recipe(workspace, name), load_task(workspace, name)
-    options, network = recipe.training, session.served_network()
+    """Writes the SavedModel and the record of its training, neither if one cannot be made."""
+    network = session.served_network()
     validation = Examples.of(workspace, name).records(VALIDATION)
     sample = next(read_examples(validation)).image_bytes
-    last = history[-1] if options.keep == "last" else best_epoch(history, options)
+    kept = kept_epoch(history, recipe.training)
     with (
         atomic_folder(TrainingRun.of(workspace, name).root) as record_folder,
         atomic_folder(Model.of(workspace, name).root) as model_folder,
@@ -125,8 +128,8 @@ def _write(
         export(network, session.graph, recipe, task, answers, model_folder, sample)
         verify_in_fresh_process(model_folder, sample)
         facts |= {
-            "kept_step": int(last["step"]),
-            "validation": {k: v for k, v in last.items() if k.startswith("val_")},
+            "kept_step": int(kept["step"]),
+            "validation": {k: v for k, v in kept.items() if k.startswith("val_")},
             "model_digest": digest(model_folder),
             "mlflow_run_id": run.run_id,
             "mlflow_experiment": run.experiment_id,

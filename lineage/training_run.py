@@ -15,6 +15,7 @@ from typing import Any, Self
 from lineage import mlflow_record
 from lineage.data_version import DataVersion
 from model.hardware.machine import processor
+from segtrail.errors import RejectedError
 from segtrail.workspace import Workspace
 
 PROCESS_TAG = "segtrail.process"
@@ -142,7 +143,7 @@ def log_metrics(client: Any, run_id: str, values: Mapping[str, float], step: int
 
 def status_after(kind: type[BaseException] | None) -> str:
     """Returns MLflow's word for how a block ended."""
-    if kind is None:
+    if kind is None or issubclass(kind, RejectedError):  # an expected end
         return "FINISHED"
     return "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from model.evaluation import Answer, components
+from model.evaluation import Answer, components, predicted_objects
 from model.object_table import match_table, object_table
 from segtrail.settings.objects import Objects
 from segtrail.task import Task
@@ -18,10 +18,11 @@ class ObjectWriter:
     """Writes a Parquet file with a row a predicted object; used by `with`.
 
     Columns: `image`, `slice`, `class`, then those of `object_table` and of `match_table`.
-    Without instances, the objects are each class's connected components, true and predicted:
-    of cells between membranes these are the cells, of a picture of one thing its parts, whose
-    areas and shapes are what is asked for (cup to disc, nucleus to cytoplasm). What is smaller
-    than `objects.min_size` is left out, except of true instances.
+    Without instances, the objects are each class's connected components, true and predicted, or
+    what a watershed tells apart of the predicted: of cells between membranes these are the
+    cells, of a picture of one thing its parts, whose areas and shapes are what is asked for (cup
+    to disc, nucleus to cytoplasm). What is smaller than `objects.min_size` is left out, except
+    of true instances.
 
     One image's objects are in memory at a time.
 
@@ -89,7 +90,7 @@ def _labelled(
         (
             name,
             components(true[..., k], objects.min_size),
-            components(said[..., k], objects.min_size),
+            predicted_objects(said[..., k], answer.basins, objects.min_size),
         )
         for k, name in enumerate(task.classes)
     ]

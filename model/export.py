@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model.networks.registry import down_scale
 from model.serving_graph import answer, decode, eight_bit_of, probabilities, to_channels
 from segtrail.recipe import Recipe
 from segtrail.settings.loss import head_of
@@ -44,7 +43,7 @@ def export(
     """
     import tensorflow as tf
 
-    multiple, classes = down_scale(recipe.network), list(task.classes)
+    multiple, classes = recipe.network.down_scale, list(task.classes)
     options, head = recipe.preprocessing, head_of(recipe.training.loss)
 
     class Served(tf.Module):

@@ -41,9 +41,21 @@ def label_objects(
     for _ in range(options.grow):
         spread = cv2.dilate(grown, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
         grown = np.where((grown == 0) & foreground, spread, grown)
-    objects = np.where(grown > 0, count - grown, 0).astype(np.int64)
-    sizes = np.bincount(objects.ravel(), minlength=count)
-    keep = (sizes >= max(options.min_size, 1)) & (np.arange(count) > 0)
+    return without_small(np.where(grown > 0, count - grown, 0).astype(np.int64), options.min_size)
+
+
+def without_small(labels: npt.NDArray[np.integer], min_size: int) -> npt.NDArray[np.uint16]:
+    """Returns the objects of at least `min_size` pixels, numbered from 1 in the order they had.
+
+    Args:
+        labels: `[H, W]`, 0 background.
+        min_size: Pixels.
+
+    Returns:
+        uint16 `[H, W]`; at most 65535 objects are kept.
+    """
+    sizes = np.bincount(labels.ravel())
+    keep = (sizes >= max(min_size, 1)) & (np.arange(len(sizes)) > 0)
     final = np.where(keep, np.cumsum(keep), 0)
     final[final > np.iinfo(np.uint16).max] = 0
-    return final[objects].astype(np.uint16)
+    return final[labels].astype(np.uint16)

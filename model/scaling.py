@@ -61,18 +61,22 @@ def shrink(pixels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
     return ((_block_sums(pixels, factor) + area // 2) // area).astype(np.uint8)
 
 
-def shrink_bits(target: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
+def shrink_bits(
+    target: npt.NDArray[np.uint8], factor: int, exclusive: bool
+) -> npt.NDArray[np.uint8]:
     """Returns a target made smaller: a bit is set where at least half of its block has it.
 
     Args:
         target: uint8 `[H, W]`, see `model.targets`.
         factor: As in `shrink`.
+        exclusive: Of two classes that each have half of a block, only the first is set.
     """
     if factor == 1:
         return target
     planes = np.unpackbits(target[..., None], axis=2, bitorder="little")
     most = 2 * _block_sums(planes, factor) >= factor * factor
-    return np.packbits(most, axis=2, bitorder="little")[..., 0]
+    made: npt.NDArray[np.uint8] = np.packbits(most, axis=2, bitorder="little")[..., 0]
+    return made & -made if exclusive else made  # its lowest bit
 
 
 def _block_sums(pixels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.int32]:

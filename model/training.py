@@ -91,11 +91,11 @@ def fit(
 
     # Keras warns at the end of each validation, whose number of batches it does not know
     warnings.filterwarnings("ignore", message="Your input ran out of data")
-    # one iterator, so that each epoch goes on where the last one stopped
-    endless = batches(done * options.validate_every)
     whole, rest = divmod(options.steps, options.validate_every)
     for last, steps in ((whole, options.validate_every), (whole + 1, rest)):
         if steps and len(history) < last and not stopped:
+            # one iterator for all its epochs: each goes on where the last one stopped
+            endless = batches(options.steps_after(len(history)))
             distributed.fit(
                 learner, endless, initial_epoch=len(history), epochs=last, steps_per_epoch=steps,
                 validation_data=validation, callbacks=callbacks,
@@ -134,6 +134,11 @@ def compiled(network: Any, options: Training, task: Task, plan: Plan) -> Any:
         )
         learner.optimizer.build(learner.trainable_variables)
     return learner
+
+
+def kept_epoch(history: list[dict[str, float]], options: Training) -> dict[str, float]:
+    """Returns the metrics of the epoch whose weights are exported."""
+    return history[-1] if options.keep == "last" else best_epoch(history, options)
 
 
 def best_epoch(history: list[dict[str, float]], options: Training) -> dict[str, float]:

@@ -50,7 +50,7 @@ def training_batches(
         seed = training.seed + number
         part = read_tiles(paths, options)
         weights.append(float(sum(t[SHARE] for t in part.as_numpy_iterator())))
-        part = part.shuffle(_SHUFFLE, seed=seed, reshuffle_each_iteration=True).repeat()
+        part = _shuffled_passes(part, seed)
         chance = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=False)
         part = tf.data.Dataset.zip(part, chance).filter(
             lambda tile, r: tf.cast(r, tf.float32) / 2.0**32 < tile[SHARE]
@@ -81,6 +81,20 @@ def training_batches(
         .map(prepare, num_parallel_calls=2, deterministic=True)
         .batch(training.batch_size // share[1], drop_remainder=True)
         .prefetch(2)
+    )
+
+
+def _shuffled_passes(tiles: Any, seed: int) -> Any:
+    """Returns the tiles again and again, in another order each time.
+
+    Each iteration of what is returned gives the same orders, which `shuffle` and `repeat` do not:
+    a strategy of several replicas begins to iterate, and begins anew.
+    """
+    import tensorflow as tf
+
+    passes = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=False)
+    return passes.flat_map(
+        lambda each: tiles.shuffle(_SHUFFLE, seed=each, reshuffle_each_iteration=False)
     )
 
 

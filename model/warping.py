@@ -68,7 +68,7 @@ def random_coordinates(
     import tensorflow as tf
 
     draws = tf.random.stateless_uniform([9], seed + 2, -1.0, 1.0)
-    centre = corner + (side - 1) / 2 + options.shift * side * draws[:2]
+    centre = corner + (side - 1) / 2 + tf.round(options.shift * side * draws[:2])
     # free changes come to a share of the crops; the others keep every pixel as it is
     free = tf.cast((draws[2] + 1) / 2 < options.chance, tf.float32)
     (a, b), (c, d) = _turned(_free_matrix(options, draws[3:6], free), options, draws[6:9])
@@ -129,7 +129,7 @@ def _free_matrix(options: Augmentation, draws: Any, free: Any) -> tuple[Any, Any
 
 
 def _turned(matrix: tuple[Any, Any], options: Augmentation, draws: Any) -> tuple[Any, Any]:
-    """Returns the matrix after random flips and a swap of the axes, all of them exact."""
+    """Returns the matrix after random flips and quarter turns, all of them exact."""
     import tensorflow as tf
 
     (a, b), (c, d) = matrix
@@ -138,10 +138,9 @@ def _turned(matrix: tuple[Any, Any], options: Augmentation, draws: Any) -> tuple
         over = tf.where(draws[1] < 0, -1.0, 1.0)
         a, b, c, d = up * a, up * b, over * c, over * d
     if options.rotate90:
-        swap = draws[2] < 0
-        a, b, c, d = (
-            tf.where(swap, c, a), tf.where(swap, d, b), tf.where(swap, a, c), tf.where(swap, b, d),
-        )  # fmt: skip
+        turns = tf.cast(2 * (draws[2] + 1), tf.int32)  # 0 to 3
+        cos, sin = tf.gather([1.0, 0.0, -1.0, 0.0], turns), tf.gather([0.0, 1.0, 0.0, -1.0], turns)
+        a, b, c, d = cos * a - sin * c, cos * b - sin * d, sin * a + cos * c, sin * b + cos * d
     return (a, b), (c, d)
 
 

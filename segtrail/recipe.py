@@ -44,11 +44,13 @@ class Recipe(Strict):
                 f"preprocessing.tile ({self.preprocessing.tile}), out of which it is cut"
             )
         step = self.network.down_scale
-        if self.training.crop % step:
-            raise ValueError(
-                f"training.crop ({self.training.crop}) must be a multiple of {step}, "
-                f"the down-scaling of the network {self.network.name}"
-            )
+        sides = {"training.crop": self.training.crop, "preprocessing.tile": self.preprocessing.tile}
+        for field, side in sides.items():
+            if side % step:
+                raise ValueError(
+                    f"{field} ({side}) must be a multiple of {step}, "
+                    f"the down-scaling of the network {self.network.name}"
+                )
         if self.training.augmentation.stain and self.preprocessing.colour != "rgb":
             raise ValueError(
                 "training.augmentation.stain needs preprocessing.colour: rgb; found "
@@ -100,6 +102,16 @@ def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
             f"recipes.{name}.classes: {FOREGROUND!r} stands for all classes together in the "
             "metrics; call the class something else"
         )
+    if dataset.masks != "instances" and (given := _of_instances(recipe)):
+        raise ValueError(
+            f"recipes.{name}.{given[0]} is read where objects are told apart by a border; the "
+            f"masks of the dataset {recipe.dataset!r} hold {dataset.masks}: leave it out"
+        )
+    if recipe.objects.watershed and (dataset.masks != "classes" or len(recipe.classes) > 1):
+        raise ValueError(
+            f"recipes.{name}.objects.watershed is for one class of masks: classes; this recipe has "
+            f"{len(recipe.classes)} of {dataset.masks}: leave it out"
+        )
     if head_of(recipe.training.loss) == "softmax" and dataset.masks != "classes":
         raise ValueError(
             f"recipes.{name}.training.loss is {recipe.training.loss}, which is for classes that "
@@ -120,3 +132,17 @@ def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
             f"recipes.{name}.gate asks for {rule.metric}; the recipe's classes are "
             f"{', '.join(recipe.classes)}"
         )
+
+
+def _of_instances(recipe: Recipe) -> list[str]:
+    """Returns the options that are set and that only recipes of instances read."""
+    sections = {
+        "preprocessing": (recipe.preprocessing, {"border_width"}),
+        "training.loss_options": (recipe.training.loss_options, {"border_weight"}),
+        "objects": (recipe.objects, {"border_threshold", "grow"}),
+    }
+    return [
+        f"{key}.{option}"
+        for key, (section, options) in sections.items()
+        for option in section.model_dump(exclude_defaults=True, include=options)
+    ]

@@ -13,6 +13,7 @@ from components.training.samples import fullest_tile
 from model.augmentation import augment_pixels
 from model.tile_records import target_bits
 from segtrail import overlay
+from segtrail.artifacts import STRATUM
 from segtrail.recipe import Recipe
 from segtrail.task import Task
 
@@ -28,14 +29,17 @@ def augmented_page(
     Brightness and contrast, which change normalised numbers and not levels, are not shown.
 
     Args:
-        tiles: TFRecords of the training split, by slice.
+        tiles: TFRecords of the training split, by slice or `<slice>.<stratum>`.
         recipe: Its `training` says what is changed; its seed which samples are drawn.
         task: What the planes are.
     """
     import tensorflow as tf
 
+    of_slices: dict[str, list[Path]] = {}
+    for name, paths in tiles.items():
+        of_slices.setdefault(name.partition(STRATUM)[0], []).extend(paths)
     pictures, titles = [], []
-    for row, (name, paths) in enumerate(list(tiles.items())[:_ROWS]):
+    for row, (name, paths) in enumerate(list(of_slices.items())[:_ROWS]):
         tile = fullest_tile(paths, recipe)
         pictures.append(_picture(tile["image"], tile["target"], task))
         titles.append(f"{name}: tile")

@@ -64,7 +64,7 @@ def decode(record: bytes, options: Preprocessing, task: Task) -> Decoded:
         target = target_planes(resize_labels(mask, *options.resize), task, options.border_width)
     else:
         target = target_planes(mask, task, options.border_width * options.scale)
-        target = shrink_bits(target, options.scale)
+        target = shrink_bits(target, options.scale, task.masks == "classes")
     return Decoded(example.image, pixels, target, level_histogram(pixels))
 
 

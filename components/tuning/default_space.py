@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import get_args
 
 from segtrail.recipe import Recipe
-from segtrail.settings.loss import SOFTMAX, LossName, head_of
+from segtrail.settings.loss import READ_BY, SOFTMAX, LossName, head_of
 from segtrail.settings.tuning import Choices, Entry, Range
 from segtrail.task import Task
 
-_DICE = ("bce_dice", "cross_entropy_dice")
-_BORDER = ("bce", "bce_dice", "focal")
 _SIGMOID = ("bce", "bce_dice", "focal", "tversky")
 
 
@@ -25,13 +23,16 @@ def default_space(recipe: Recipe, task: Task) -> dict[str, Entry]:
         task: Whose border plane has a weight of its own.
     """
     training = recipe.training
-    losses = [n for n in get_args(LossName) if n in (SOFTMAX, _SIGMOID)[_is_sigmoid(recipe)]]
+    searched = {"dice_weight", "border_weight"}
+    kept = training.loss_options.model_dump(exclude_defaults=True, exclude=searched)
+    losses = [
+        name
+        for name in get_args(LossName)
+        if name in (SOFTMAX, _SIGMOID)[_is_sigmoid(recipe)]
+        and all(name in READ_BY[option] for option in kept)
+    ]
     space: dict[str, Entry] = {
         "training.learning_rate": Range(low=3e-4, high=1e-2, log=True),
-        "training.loss": Choices(choices=losses),
-        "training.loss_options.dice_weight": Range(
-            low=0.25, high=4.0, log=True, when={"training.loss": list(_DICE)}
-        ),
         "training.augmentation.rotate": Range(low=0.0, high=45.0),
         "training.augmentation.zoom": Range(low=0.0, high=0.4),
         "training.augmentation.elastic": Range(
@@ -39,12 +40,20 @@ def default_space(recipe: Recipe, task: Task) -> dict[str, Entry]:
         ),
         "training.augmentation.gamma": Range(low=0.0, high=0.6),
     }
+    weights = {"dice_weight": (0.25, 4.0)}
+    if task.has_objects:
+        weights["border_weight"] = (1.5, 12.0)
+    if len(losses) > 1:
+        space["training.loss"] = Choices(choices=losses)
+    for option, (low, high) in weights.items():
+        readers = [name for name in losses if name in READ_BY[option]]
+        if readers:
+            space[f"training.loss_options.{option}"] = Range(
+                low=low, high=high, log=True,
+                when={"training.loss": readers} if len(losses) > 1 else {},
+            )  # fmt: skip
     if training.weight_decay > 0:  # 0 is Adam, which is a choice of its own
         space["training.weight_decay"] = Range(low=1e-6, high=1e-2, log=True)
-    if task.has_objects:
-        space["training.loss_options.border_weight"] = Range(
-            low=1.5, high=12.0, log=True, when={"training.loss": list(_BORDER)}
-        )
     if isinstance(getattr(recipe.network, "dropout", None), float):
         space["network.dropout"] = Range(low=0.0, high=0.4)
     return space

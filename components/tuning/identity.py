@@ -22,10 +22,23 @@ _LIBRARIES = ("tensorflow", "keras", "tensorflow-transform", "optuna")
 
 
 def shortened(recipe: Recipe, steps: int | None) -> Recipe:
-    """Returns the recipe as trials train it: for so many steps, with enough validations."""
-    steps = steps or recipe.training.steps
-    every = min(recipe.training.validate_every, -(-steps // _VALIDATIONS))
-    training = recipe.training.model_copy(update={"steps": steps, "validate_every": every})
+    """Returns the recipe as trials train it: for so many steps, with enough validations.
+
+    The schedule is stretched, or shortened, to the steps.
+    """
+    options = recipe.training
+    steps = steps or options.steps
+    every = min(options.validate_every, -(-steps // _VALIDATIONS))
+    fall = max(1, round(options.schedule.every * steps / options.steps))
+    training = options.model_copy(
+        update={
+            "steps": steps,
+            "validate_every": every,
+            "schedule": options.schedule.model_copy(update={"every": fall})
+            if options.schedule.kind == "step"
+            else options.schedule,
+        }
+    )
     return recipe.model_copy(update={"training": training})
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from components.tuning.trial import GO, STOP
+from model.training import kept_epoch
 from segtrail.artifacts import TransformGraph
 from segtrail.code import ROOT
 from segtrail.files import write_json
 from segtrail.params import dump
 from segtrail.recipe import Recipe
-from segtrail.settings.training import MONITORS
 from segtrail.task import Task
 from segtrail.workspace import Workspace
 
@@ -110,11 +110,7 @@ def run_trial(
 
 def score(history: list[dict[str, float]], recipe: Recipe) -> float:
     """Returns the mean IoU of the validation tiles at the epoch whose weights would be kept."""
-    training = recipe.training
-    if training.keep == "last":
-        return history[-1][SCORE]
-    key, mode = MONITORS[training.monitor]
-    return (max if mode == "max" else min)(history, key=lambda row: row[key])[SCORE]
+    return kept_epoch(history, recipe.training)[SCORE]
 
 
 def _close(stream: Any) -> None:

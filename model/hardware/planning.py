@@ -68,7 +68,7 @@ def plan(options: Hardware, machine: Machine) -> Plan:
     devices = tuple(f"GPU:{number}" for number in range(len(gpus))) or ("CPU:0",)
     if strategy == ONE_DEVICE:
         devices = devices[:1]
-    precision, why = _precision(options, gpus, machine)
+    precision, why = _precision(options, gpus[: len(devices)], machine)
     reasons.append(why)
     jit_compile, why = _xla(options, strategy, bool(gpus))
     reasons.append(why)

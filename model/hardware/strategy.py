@@ -98,7 +98,7 @@ def synchronise_batch_norm(network: Any) -> int:
 
     Without it the running averages would differ from worker to worker, since Keras averages
     them over nothing. With it a training on several replicas is that of one device with the
-    whole batch.
+    whole batch, but for Dice and Tversky terms, which are ratios over a replica's share.
 
     Args:
         network: A `keras.Model`, before it is compiled.

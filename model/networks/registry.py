@@ -41,18 +41,6 @@ def build(options: Network, channels: int, outputs: int) -> keras.Model:
     return network
 
 
-def down_scale(options: Network) -> int:
-    """Returns what the sides of an input must be a multiple of."""
-    return options.down_scale
-
-
-def heads(network: keras.Model) -> int:
-    """Returns D, the number of heads whose logits the network's are the mean of; at least 1."""
-    from model.networks import supervision
-
-    return supervision.heads(network)
-
-
 def supervised(network: keras.Model) -> keras.Model:
     """Returns a model on the same weights that gives each head's logits, for deep supervision.
 

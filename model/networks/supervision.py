@@ -15,11 +15,6 @@ def head_name(number: int) -> str:
     return f"head{number}"
 
 
-def heads(network: keras.Model) -> int:
-    """Returns D, the number of heads whose logits the network's are the mean of; at least 1."""
-    return max(len(_outputs(network)), 1)
-
-
 def supervised(network: keras.Model) -> keras.Model:
     """Returns a model on the same weights that gives the logits of every head.
 

@@ -15,7 +15,7 @@ LossName = Literal[
 Head = Literal["sigmoid", "softmax"]
 
 SOFTMAX = ("cross_entropy", "cross_entropy_dice", "categorical_focal")
-_READ_BY: dict[str, tuple[LossName, ...]] = {
+READ_BY: dict[str, tuple[LossName, ...]] = {
     "border_weight": ("bce", "bce_dice", "focal"),
     "dice_weight": ("bce_dice", "cross_entropy_dice"),
     "focal_gamma": ("focal", "categorical_focal"),
@@ -56,7 +56,7 @@ def check_options(loss: LossName, options: LossOptions) -> None:
     Raises:
         ValueError: Says which losses read it.
     """
-    for name, readers in _READ_BY.items():
+    for name, readers in READ_BY.items():
         default = LossOptions.model_fields[name].default
         if loss not in readers and getattr(options, name) != default:
             raise ValueError(

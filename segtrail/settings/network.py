@@ -118,7 +118,7 @@ class InceptionUnet(Strict):
     weights: Annotated[str, Field(min_length=1)] = Field(
         default="none",
         description="of the encoder: none, imagenet (a download), or a file .weights.h5, .keras "
-        "or .h5, as seen from the workspace",
+        "or .h5, as seen from the folder that segtrail runs in",
     )
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
         default=None, description="of that file; without it another file is another model unseen"

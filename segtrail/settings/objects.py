@@ -37,6 +37,17 @@ class CannyContours(Strict):
         return self
 
 
+class Watershed(Strict):
+    """Objects that touch, told apart where no border is learnt: see `model.watershed`."""
+
+    smooth: Annotated[float, Field(ge=0, le=32)] = Field(
+        default=3.0, description="standard deviation of the Gaussian over the probability, pixels"
+    )
+    depth: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="how far the probability must dip between two objects"
+    )
+
+
 class Objects(Strict):
     """The one definition of an object: see `model.objects`."""
 
@@ -49,5 +60,8 @@ class Objects(Strict):
     )
     min_size: Annotated[int, Field(ge=0)] = Field(
         default=16, description="pixels; smaller objects are dropped"
+    )
+    watershed: Watershed | None = Field(
+        default=None, description="of one class of masks: classes, instead of its components"
     )
     canny: CannyContours = CannyContours()

@@ -48,7 +48,7 @@ class Schedule(Strict):
                     f"{name} is read by the schedule {' and '.join(kinds)}, not by {kind}"
                 )
         if kind == "plateau":
-            if given.get("warm_up"):
+            if given.get("warm_up", 0) not in (0, cls.model_fields["warm_up"].default):
                 raise ValueError("the schedule plateau has no warm_up: it sets the rate itself")
             return given | {"warm_up": 0.0}
         return given

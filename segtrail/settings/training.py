@@ -91,8 +91,8 @@ class Training(Strict):
     )
     oversample_classes: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0,
-        description="part of the crops that lie around a pixel of some class, each class of a "
-        "tile equally often",
+        description="part of the crops that lie around a pixel of some class, or of the border "
+        "between objects, each that a tile has equally often",
     )
     augmentation: Augmentation = Augmentation()
     hardware: Hardware = Hardware()

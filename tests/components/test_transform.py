@@ -126,6 +126,13 @@ def test_tiles_hold_the_colours_and_a_bit_for_each_class_that_is_learnt(overlapp
     x, y = next(iter(batches))
     assert (x.shape, y.shape) == ((8, 32, 32, 3), (8, 32, 32, 2))
     assert set(np.unique(y)) == {0, 1}
+    first = list(batches.take(5).as_numpy_iterator())
+    later = training_batches(made.tiles("train"), graph, options, recipe.training, 2, start=3)
+    for again in (batches, batches, later.take(2)):  # each iteration, and one that goes on
+        *_, last = again.take(5).as_numpy_iterator()
+        np.testing.assert_array_equal(last[0], first[-1][0])
+        np.testing.assert_array_equal(last[1], first[-1][1])
+    assert not np.array_equal(first[0][0], first[1][0])
 
 
 def make_layer(made: TransformGraph):

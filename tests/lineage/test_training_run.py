@@ -11,6 +11,7 @@ import pytest
 from lineage import mlflow_record
 from lineage.data_version import DataVersion
 from lineage.training_run import TrainingRunRecord
+from segtrail.errors import RejectedError
 from segtrail.workspace import Workspace
 
 DATA = DataVersion("plates", "0" * 32 + ".dir", "1" * 64, files={})
@@ -120,9 +121,10 @@ def test_a_run_that_was_deleted_is_not_resumed(tracked):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")]
+    ("error", "status"),
+    [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED"), (RejectedError, "FINISHED")],
 )
 def test_what_ends_a_training_is_its_status(tracked, error, status):
     with pytest.raises(error), open_record(tracked) as run:
-        raise error
+        raise error("no")
     assert mlflow_record.client(tracked).get_run(run.run_id).info.status == status

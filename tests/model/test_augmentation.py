@@ -64,6 +64,30 @@ def test_flips_and_quarter_turns_are_exact_and_all_eight_come(noise):
     assert seen == set(range(8))
 
 
+def test_quarter_turns_alone_never_mirror(noise):
+    target = (noise[..., 0] > 128).astype(np.uint8)
+    turned = [np.rot90(noise[..., 0], k).tobytes() for k in range(4)]
+    drawn = [changed(noise, target, training(rotate90=True), seed)[0] for seed in range(40)]
+    assert {turned.index(pixels[..., 0].tobytes()) for pixels in drawn} == set(range(4))
+
+
+def test_a_shift_is_by_whole_pixels(noise):
+    target = (noise[..., 0] > 128).astype(np.uint8)
+    tiled = np.pad(noise[..., 0], SIDE, mode="reflect")
+    seen = set()
+    for seed in range(12):
+        pixels, new, _ = changed(noise, target, training(shift=0.2), seed)
+        found = [
+            (down, across)
+            for down, across in np.ndindex(2 * SIDE, 2 * SIDE)
+            if (tiled[down : down + SIDE, across : across + SIDE] == pixels[..., 0]).all()
+        ]
+        assert found
+        seen.add(found[0])
+        np.testing.assert_array_equal(new, (pixels[..., 0] > 128).astype(np.uint8))
+    assert len(seen) > 6
+
+
 FREE = [
     {"rotate": 180.0},
     {"shear": 20.0},

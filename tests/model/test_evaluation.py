@@ -89,13 +89,16 @@ def test_a_model_of_other_classes_is_not_scored(make_case, session, make_example
 class Answers:
     """Answers with masks that are given, as a model of one class does."""
 
-    def __init__(self, masks):
-        self.masks = iter(masks)
+    def __init__(self, masks, probabilities=()):
+        self.masks, self.probabilities = iter(masks), iter(probabilities)
 
     def run(self, signature, _, outputs=None):
         if signature == "metadata":
             return {"masks": b"classes", "class_names": np.array([b"cell"])}
-        return {"mask_png": [encode_png(next(self.masks))]}
+        got = {"mask_png": [encode_png(next(self.masks))]}
+        if "probability_png" in outputs:
+            got["probability_png"] = [[encode_png(next(self.probabilities))]]
+        return got
 
 
 def cells(*boxes):
@@ -136,6 +139,25 @@ def test_the_components_of_one_class_are_counted_and_grouped_pixels_scored():
     assert got["count_error"] == pytest.approx(1 / 3)
     assert got["rand_f"] == pytest.approx(rows["rand_f"].mean())
     assert set(got) - {"count_error_canny"} == set(metrics_of("classes", ["cell"]))
+
+
+def test_a_watershed_tells_apart_what_a_gap_joins(tmp_path):
+    from model.evaluated_objects import ObjectWriter
+
+    joined = APART.copy()
+    joined[25:30, 15:18] = 1
+    probability = np.where(APART > 0, 250, 20).astype(np.uint8)
+    probability[25:30, 15:18] = 150
+    options = Objects.model_validate({"min_size": 20, "watershed": {"smooth": 0.5}})
+    example = Example("i", encode_png(APART), encode_png(APART), "x", "g")
+    (answer,) = score(Answers([joined], [probability]), [example], CELL, options)
+    assert (answer.row["count_predicted"], answer.row["count_canny"]) == (3, 2)
+    assert answer.row["rand_f"] == 1
+    with ObjectWriter(tmp_path / "objects.parquet") as writer:
+        writer.write(answer, answer.mask, CELL, options)
+    table = pd.read_parquet(tmp_path / "objects.parquet")
+    assert len(table) == 3
+    assert table["area"].sum() == joined.sum()
 
 
 def test_every_predicted_object_is_in_the_table(tmp_path):

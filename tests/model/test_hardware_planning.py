@@ -68,6 +68,12 @@ def test_one_device_of_several_and_tf_config_left_alone():
     assert "TF_CONFIG is ignored" in " ".join(found.reasons)
 
 
+def test_gpus_that_are_not_used_do_not_decide_the_precision():
+    old = Gpu("GTX 1080", 8.0, (6, 1))
+    assert plan(Hardware(strategy="one-device"), has(A100, old)).precision == "mixed_bfloat16"
+    assert plan(Hardware(), has(A100, old)).precision == "float32"
+
+
 @pytest.mark.parametrize(
     ("options", "machine", "says"),
     [

@@ -31,11 +31,17 @@ def test_a_pixel_is_the_rounded_mean_of_its_block_with_the_edge_repeated(image, 
 @given(pixels, factors)
 def test_a_bit_is_set_where_half_of_its_block_has_it(image, factor):
     target = image[..., 0]
-    small = shrink_bits(target, factor)
+    small = shrink_bits(target, factor, exclusive=False)
     for bit in range(8):
         plane = (target >> bit & 1).astype(np.uint8) * 254
         expected = shrink(plane[..., None], factor)[..., 0] >= 127
         np.testing.assert_array_equal(small >> bit & 1, expected)
+
+
+def test_of_classes_that_exclude_each_other_one_is_left():
+    halves = np.array([[1, 2, 0, 4], [1, 2, 0, 4]], np.uint8)
+    assert shrink_bits(halves, 2, exclusive=False).tolist() == [[3, 4]]
+    assert shrink_bits(halves, 2, exclusive=True).tolist() == [[1, 4]]
 
 
 def test_the_graph_makes_the_same_bytes(images):

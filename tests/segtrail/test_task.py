@@ -14,7 +14,7 @@ from segtrail.workspace import Workspace
 
 
 def params(masks="classes", known=("cytoplasm", "nucleus"), learnt=("cytoplasm", "nucleus"),
-           absolute=None, relative=None):  # fmt: skip
+           absolute=None, relative=None, **sections):  # fmt: skip
     return {
         "datasets": {
             "cells": {
@@ -40,6 +40,7 @@ def params(masks="classes", known=("cytoplasm", "nucleus"), learnt=("cytoplasm",
                     "relative": relative or [],
                 },
             }
+            | sections
         },
     }
 
@@ -61,6 +62,10 @@ def load(raw, folder: Path):
         ({"learnt": {"cell": []}}, "recipes.r.classes.cell: got []"),
         ({"learnt": {"cell": ["nucleos"]}}, "recipes.r.classes is nucleos; expected one or more"),
         ({"learnt": {"cell": "nucleus"}}, "recipes.r.classes.cell: got 'nucleus'"),
+        ({"objects": {"grow": 3}}, "recipes.r.objects.grow is read where objects are told apart"),
+        ({"objects": {"watershed": {}}}, "recipes.r.objects.watershed is for one class of masks"),
+        ({"preprocessing": {"tile": 208}, "network": {"depth": 5}, "training": {"steps": 1}},
+         "preprocessing.tile (208) must be a multiple of 32"),
         ({"absolute": [{"metric": "ap_50", "min": 0.5}]},
          "recipes.r.gate asks for ap_50, which needs instances; the masks of the dataset 'cells' "
          "hold classes. Use mean_iou"),

@@ -50,6 +50,12 @@ def test_what_a_loss_does_not_read_is_reset_rather_than_refused(params):
     assert space.make(values).training.loss_options.dice_weight == 1.0
 
 
+def test_losses_that_would_not_read_the_recipes_options_are_no_choice(params):
+    options = {"steps": 40, "loss": "focal", "loss_options": {"focal_gamma": 1.0}}
+    space = space_of(params(training=options))
+    assert {space.make(values).training.loss for values in draws(space)} == {"focal"}
+
+
 def test_the_recipe_itself_lies_within_and_comes_out_unchanged(params):
     space = space_of(
         params(training={"steps": 40, "learning_rate": 0.0123, "batch_size": 3}),

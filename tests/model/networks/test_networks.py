@@ -5,9 +5,9 @@ import pytest
 
 
 def test_the_answer_has_the_size_of_the_input_for_odd_multiples(options):
-    from model.networks.registry import build, down_scale
+    from model.networks.registry import build
 
-    step = down_scale(options)
+    step = options.down_scale
     network = build(options, 2, 3)
     for height, width in ((step, step), (3 * step, step), (step, 5 * step)):
         answer = network(np.zeros((1, height, width, 2), np.float32))
@@ -18,9 +18,9 @@ def test_the_answer_has_the_size_of_the_input_for_odd_multiples(options):
 def test_a_graph_for_any_size_gives_what_the_network_gives(options):
     import tensorflow as tf
 
-    from model.networks.registry import build, down_scale
+    from model.networks.registry import build
 
-    network, step = build(options, 1, 2), down_scale(options)
+    network, step = build(options, 1, 2), options.down_scale
     graph = tf.function(
         lambda x: network(x, training=False),
         input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32)],
@@ -36,11 +36,11 @@ def test_every_pixel_of_the_image_matters_and_every_output_differs(options):
     import keras
     import tensorflow as tf
 
-    from model.networks.registry import build, down_scale
+    from model.networks.registry import build
 
     keras.utils.set_random_seed(2)
     network = build(options, 1, 2)
-    side = down_scale(options)
+    side = options.down_scale
     x = tf.Variable(np.random.default_rng(1).normal(size=(1, side, side, 1)).astype(np.float32))
     with tf.GradientTape() as tape:
         # a power, since normalisation keeps the sum of its outputs
@@ -56,11 +56,11 @@ def test_every_weight_learns(options):
     import keras
     import tensorflow as tf
 
-    from model.networks.registry import build, down_scale
+    from model.networks.registry import build
 
     keras.utils.set_random_seed(2)
     network = build(options, 1, 2)
-    side = 2 * down_scale(options)
+    side = 2 * options.down_scale
     x = np.random.default_rng(1).normal(size=(2, side, side, 1)).astype(np.float32)
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(network(x, training=True) ** 2)
@@ -105,9 +105,9 @@ def test_the_same_seed_gives_the_same_weights(options_of):
 def test_logits_are_float32_in_mixed_precision_too(one_a_name):
     import keras
 
-    from model.networks.registry import build, down_scale, supervised
+    from model.networks.registry import build, supervised
 
-    side = down_scale(one_a_name)
+    side = one_a_name.down_scale
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
@@ -123,7 +123,7 @@ def test_logits_are_float32_in_mixed_precision_too(one_a_name):
 
 @pytest.mark.parametrize("stem", [1, 2])
 def test_the_network_is_the_mean_of_the_heads_it_is_trained_by(options_of, stem):
-    from model.networks.registry import build, heads, supervised
+    from model.networks.registry import build, supervised
 
     options = options_of(
         {"name": "unet_plus_plus", "base_filters": 2, "depth": 3, "stem_stride": stem}
@@ -132,7 +132,6 @@ def test_the_network_is_the_mean_of_the_heads_it_is_trained_by(options_of, stem)
     whole = supervised(network)
     x = np.random.default_rng(0).normal(size=(2, 48, 32, 1)).astype(np.float32)
     logits = whole(x).numpy()
-    assert heads(network) == 3
     assert logits.shape == (2, 48, 32, 2 * 3)
     parts = np.split(logits, 3, axis=-1)
     np.testing.assert_allclose(network(x).numpy(), np.mean(parts, axis=0), atol=1e-5)
@@ -149,10 +148,9 @@ def test_the_network_is_the_mean_of_the_heads_it_is_trained_by(options_of, stem)
     ],
 )
 def test_a_network_with_one_head_is_what_is_trained(options_of, given):
-    from model.networks.registry import build, heads, supervised
+    from model.networks.registry import build, supervised
 
     network = build(options_of(given), 1, 1)
-    assert heads(network) == 1
     assert supervised(network) is network
 
 
@@ -185,12 +183,12 @@ def test_the_whole_network_can_be_saved_and_read_as_keras_does(one_a_name, tmp_p
     import keras
 
     from model.networks import blocks  # noqa: F401  registers its layers
-    from model.networks.registry import build, down_scale
+    from model.networks.registry import build
 
     network = build(one_a_name, 1, 2)
     path = tmp_path / "network.keras"
     network.save(path)
-    side = 2 * down_scale(one_a_name)
+    side = 2 * one_a_name.down_scale
     x = np.random.default_rng(0).normal(size=(1, side, side, 1)).astype(np.float32)
     again = keras.models.load_model(path)
     np.testing.assert_array_equal(again(x), network(x))
