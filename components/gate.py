@@ -14,6 +14,7 @@ from segtrail.errors import LineageError, StageError
 from segtrail.files import atomic_path, read_json, sha256_bytes, write_json
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say, track
+from segtrail.recipe import Recipe
 from segtrail.saved_model import digest
 from segtrail.task import load_task
 from segtrail.workspace import Workspace
@@ -50,7 +51,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
     if champion is not None and champion["model_digest"] == model_digest:
         scores = candidate
     elif champion is not None:
-        scores = _champion_scores(workspace, name, champion, metrics["examples_digest"])
+        scores = _champion_scores(workspace, name, recipe, champion, metrics["examples_digest"])
         if scores is None:  # no pair of images: the relative rules say that they cannot tell
             scores = candidate.iloc[:0]
     rules = apply_rules(recipe.gate, candidate, scores)
@@ -86,16 +87,22 @@ def _champion(workspace: Workspace, name: str) -> dict[str, Any] | None:
 
 
 def _champion_scores(
-    workspace: Workspace, name: str, champion: dict[str, Any], examples_digest: str
+    workspace: Workspace,
+    name: str,
+    recipe: Recipe,
+    champion: dict[str, Any],
+    examples_digest: str,
 ) -> Any:
     """Returns the champion's per-image scores on the present test images.
 
-    None stands for a champion that segments something else, which cannot be compared.
+    What counts as an object is what the recipe says now, for both models. None stands for a
+    champion that segments something else, which cannot be compared.
     """
     import pandas as pd
 
     task = load_task(workspace, name)
-    facts = f"{champion['model_digest']} {examples_digest} {code_digest()}"
+    counted = recipe.objects.model_dump_json()
+    facts = f"{champion['model_digest']} {examples_digest} {code_digest()} {counted}"
     key = sha256_bytes(facts.encode())[:16]
     kept: Path = workspace.scratch / "champion-scores" / name / f"{key}.parquet"
     if not kept.exists():
@@ -112,7 +119,8 @@ def _champion_scores(
             )
             return None
         what = f"scoring the champion, v{champion['version']}"
-        rows = [answer.row for answer in track(score(model, wanted, task), what, len(wanted))]
+        answers = score(model, wanted, task, recipe.objects)
+        rows = [answer.row for answer in track(answers, what, len(wanted))]
         with atomic_path(kept) as temporary:
             pd.DataFrame(rows).to_parquet(temporary, index=False)
     return pd.read_parquet(kept)

@@ -63,7 +63,7 @@ def score(
     model: SessionModel,
     examples: Iterable[Example],
     task: Task,
-    objects: Objects = Objects(),  # noqa: B008, frozen
+    objects: Objects,
 ) -> Iterator[Answer]:
     """Yields the model's answer to each example, with scores.
 

@@ -112,3 +112,19 @@ def test_a_champion_of_something_else_is_no_evidence(workspace, capsys, classes,
     serve(workspace, classes, masks)
     assert said(workspace) == ["pass", "insufficient evidence"]
     assert f"the champion v1 segments {tells}, the candidate classes of" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("min_size", [0, 30])
+def test_the_champions_objects_are_counted_as_the_recipe_says(workspace, min_size):
+    params = yaml.safe_load(workspace.params.read_text())
+    params["recipes"]["r"] |= {
+        "classes": {"cell": ["cytoplasm", "nucleus"]},
+        "objects": {"min_size": min_size},
+        "gate": {"absolute": [{"metric": "mean_iou", "min": 0.4}], "relative": [{}]},
+    }
+    write_text(workspace.params, yaml.safe_dump(params))
+    serve(workspace, ["cell"], "classes")
+    judge(workspace, "r")
+    (kept,) = (workspace.scratch / "champion-scores" / "r").iterdir()
+    # the champion answers one strip of 24 pixels
+    assert set(pd.read_parquet(kept)["count_predicted"]) == {1 if min_size == 0 else 0}

@@ -170,7 +170,6 @@ def reference():
     """Computes the planes of a model step by step, outside of it."""
     import tensorflow as tf
 
-    from model.networks.registry import down_scale
     from model.preprocessing import level_histogram, normalise
     from model.scaling import shrink
     from segtrail.colour import to_channels
@@ -180,7 +179,7 @@ def reference():
         whole = to_channels(image, options.colour)
         pixels = shrink(whole, options.scale)
         x = normalise(case.layer, tf.constant(pixels), tf.constant(level_histogram(pixels)))
-        step = down_scale(case.recipe.network)
+        step = case.recipe.network.down_scale
         height, width = pixels.shape[:2]
         x = np.pad(x.numpy(), [(0, -height % step), (0, -width % step), (0, 0)], mode="reflect")
         planes = tf.sigmoid(case.network(x[None], training=False))[0, :height, :width].numpy()

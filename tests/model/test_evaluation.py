@@ -38,7 +38,7 @@ def make_examples(images, encode):
 
 def test_scores_are_of_the_recipes_classes_in_the_datasets_masks(case, session, make_examples):
     model, task = session(case.exported), case.task
-    answers = list(score(model, make_examples(case), task))
+    answers = list(score(model, make_examples(case), task, Objects()))
     assert [answer.row["image"] for answer in answers] == [f"image-{n}" for n in range(6)]
     for answer in answers:
         row = answer.row
@@ -62,7 +62,8 @@ def test_scores_are_of_the_recipes_classes_in_the_datasets_masks(case, session, 
 
 def test_metrics_are_means_and_of_objects_only_where_there_are_some(case, session, make_examples):
     examples = make_examples(case)
-    rows = pd.DataFrame(a.row for a in score(session(case.exported), examples, case.task))
+    answers = score(session(case.exported), examples, case.task, Objects())
+    rows = pd.DataFrame(answer.row for answer in answers)
     got = summarise(rows)
     assert {name: part["n"] for name, part in got.items()} == {"all": 6, "even": 3, "odd": 3}
     names = {"mean_iou", "mean_dice", "pixel_accuracy"}
@@ -82,7 +83,7 @@ def test_a_model_of_other_classes_is_not_scored(make_case, session, make_example
     other = session(make_case("multilabel").exported)
     assert segments(other) == ("multilabel", ("disc", "cup"))
     with pytest.raises(StageError, match="found one of multilabel of disc, cup") as caught:
-        next(score(other, make_examples(case), case.task))
+        next(score(other, make_examples(case), case.task, Objects()))
     assert "expected a model of classes of cytoplasm, nucleus" in caught.value.message
 
 
@@ -193,7 +194,7 @@ def test_instances_are_in_the_table_as_the_model_labels_them(
     from segtrail.images import decode_image
 
     case = make_case("instances")
-    answers = list(score(session(case.exported), make_examples(case), case.task))
+    answers = list(score(session(case.exported), make_examples(case), case.task, Objects()))
     with ObjectWriter(tmp_path / "objects.parquet") as writer:
         for answer in answers:
             image = decode_image(answer.example.image_bytes, "x")

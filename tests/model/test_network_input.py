@@ -22,6 +22,7 @@ from segtrail.files import write_json, write_text
 from segtrail.images import decode_image, encode_png
 from segtrail.params import load_recipe
 from segtrail.recipe import Recipe
+from segtrail.settings.objects import Objects
 from segtrail.task import Task, load_task
 from segtrail.workspace import Workspace
 
@@ -194,12 +195,11 @@ def check(lab, images):
     """Compares the digests of all the ways to the network."""
     from model.evaluation import score
     from model.examples import read_examples
-    from model.networks.registry import down_scale
     from segtrail.session import SessionModel
 
     pixels = [decode_image(data, "x") for data in images]
     sizes = [image.shape[:2] for image in pixels]
-    multiple = down_scale(lab.recipe.network)
+    multiple = lab.recipe.network.down_scale
     for split in (TRAIN, VALIDATION):
         inputs = network_inputs_of_training(lab, split, sizes)
         expected = [digest(padded(x, multiple)) for x in inputs]
@@ -212,7 +212,7 @@ def check(lab, images):
         shown = [decode_image(png, "x") for png in answer["probability_png"][0].tolist()]
         assert all((plane == plane[0, 0]).all() for plane in shown)
         np.testing.assert_array_equal([plane[0, 0] for plane in shown], want)
-    for answer, want in zip(score(served, examples, lab.task), expected, strict=True):
+    for answer, want in zip(score(served, examples, lab.task, Objects()), expected, strict=True):
         assert (answer.mask == ((want > 127) << np.arange(BYTES)).sum()).all()
     for image, want in zip(pixels, expected, strict=True):
         signature = "raw" if image.dtype == np.uint8 else "raw16"
