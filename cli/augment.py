@@ -24,6 +24,9 @@ def augment(
     training: a mask that leaves its object, or a nucleus that no longer looks like one, is seen
     at a glance. Needs the recipe's tiles (`segtrail transform`).
 
+    Not shown are brightness and contrast, which change normalised numbers, and inversion: the
+    pictures have the image's own levels.
+
     \b
     Example:
       segtrail augment --recipe nuclei

@@ -153,8 +153,8 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
         name,
         _cell(results, "validate", lambda found: "valid" if found["passed"] else "NOT VALID")
         + (", stale" if _stale(workspace, name, recipe) else ""),
-        _cell(results, "train", lambda found: f"{found['steps']} steps"),
-        _cell(results, "evaluate", _metrics),
+        _cell(results, "train", lambda found: f"{found.get('steps_done', found['steps'])} steps"),
+        _cell(results, "evaluate", _metrics) + (", stale" if _other_model(results) else ""),
         _cell(results, "gate", lambda found: str(found["verdict"])),
         _cell(
             results,
@@ -179,13 +179,22 @@ def _stale(workspace: Workspace, name: str, recipe: Recipe) -> bool:
         return False
 
 
+def _other_model(results: dict[str, Any]) -> bool:
+    """Whether the evaluation is of another model than the last training's."""
+    try:
+        evaluated = results["evaluate"]["model_digest"]
+        return bool(evaluated != results["train"]["model_digest"])
+    except (LookupError, TypeError):
+        return False
+
+
 def _cell(results: dict[str, Any], stage: str, words: Callable[[Any], str]) -> str:
     """Returns a stage's result in words; a full disk or a hand may have left anything."""
     if stage not in results:
         return "-"
     try:
         return words(results[stage])
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, AttributeError):
         return DAMAGED
 
 

@@ -8,6 +8,7 @@ from components.training.augmented import augmented_page
 from segtrail.artifacts import TRAIN, TransformGraph
 from segtrail.files import write_bytes
 from segtrail.images import encode_png
+from segtrail.made_with import require_tiles
 from segtrail.params import load_recipe
 from segtrail.progress import say
 from segtrail.task import load_task
@@ -26,7 +27,7 @@ def augment(workspace: Workspace, name: str, out: Path | None = None) -> Path:
         The file.
     """
     recipe, task = load_recipe(workspace, name), load_task(workspace, name)
-    tiles = TransformGraph.of(workspace, name).require().tiles(TRAIN)
+    tiles = require_tiles(TransformGraph.of(workspace, name), recipe, task).tiles(TRAIN)
     path = out or workspace.artifacts(name) / "augmented.png"
     write_bytes(path, encode_png(augmented_page(tiles, recipe, task)))
     say(f"augmented samples in {path}")

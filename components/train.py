@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from model.verify import verify_in_fresh_process
 from segtrail.artifacts import VALIDATION, Examples, Model, TrainingRun, TransformGraph
 from segtrail.code import code_digest
 from segtrail.files import atomic_folder
+from segtrail.locks import alone
+from segtrail.made_with import require_tiles
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import digest
@@ -50,7 +53,7 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
         StageError: Training broke down, or the SavedModel does not load in a fresh process.
     """
     recipe, task = load_recipe(workspace, name), load_task(workspace, name)
-    transform = TransformGraph.of(workspace, name).require()
+    transform = require_tiles(TransformGraph.of(workspace, name), recipe, task)
     candidate, options = Model.of(workspace, name), recipe.training
     data = DataVersion.recorded(Examples.of(workspace, name).require().data_version)
 
@@ -72,32 +75,36 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
     )
     kept = workspace.scratch / "checkpoints" / name
     checkpoints = Checkpoints(kept / identity[:16], writes=plan.chief)
-    if not resume:
-        checkpoints.remove()
-    found = checkpoints.newest()
-    epoch = found.epoch if found else 0
-    agree(session.strategy, f"epoch {epoch} of {identity[:16]}", "what they train, or resume")
-    say(
-        f"training {recipe.network.name} of {network.count_params():,} parameters "
-        f"for {options.steps} steps: {plan.summary}"
-    )
-    run_fit = partial(
-        fit, network, session.batches, session.validation, options, task, plan, checkpoints
-    )
-    if not plan.chief:
-        run_fit(lambda *_: None)
-        leave(session.strategy)  # the chief exports meanwhile
-        return candidate
-    with TrainingRunRecord(
-        workspace, name, dump(recipe), data,
-        {"segtrail.recipe": name, "segtrail.code_digest": facts["code_digest"]},
-        found.notes["mlflow_run_id"] if found else None,
-    ) as run:  # fmt: skip
-        samples = emergence(transform.tiles(VALIDATION), session.graph, recipe, task)
-        live = LiveSamples(samples, options, run.picture)
-        history = run_fit(run.metrics, {"mlflow_run_id": run.run_id}, [samples], [live])
-        _write(workspace, name, recipe, task, session, facts, history, samples, run)
-    shutil.rmtree(kept, ignore_errors=True)
+    busy = f"recipe {name} is being trained by another process"
+    with alone(kept.with_suffix(".lock"), busy) if plan.chief else nullcontext():
+        if not resume:
+            checkpoints.remove()
+        found = checkpoints.newest()
+        if not found and any(kept.glob("*/")):
+            say("an unfinished training with other settings, data or code is passed over")
+        at = f"epoch {found.epoch if found else 0} of {identity[:16]}"
+        agree(session.strategy, at, "what they train, or resume")
+        say(
+            f"training {recipe.network.name} of {network.count_params():,} parameters "
+            f"for {options.steps} steps: {plan.summary}"
+        )
+        run_fit = partial(
+            fit, network, session.batches, session.validation, options, task, plan, checkpoints
+        )
+        if not plan.chief:
+            run_fit(lambda *_: None)
+            leave(session.strategy)  # the chief exports meanwhile
+            return candidate
+        with TrainingRunRecord(
+            workspace, name, dump(recipe), data,
+            {"segtrail.recipe": name, "segtrail.code_digest": facts["code_digest"]},
+            found.notes["mlflow_run_id"] if found else None,
+        ) as run:  # fmt: skip
+            samples = emergence(transform.tiles(VALIDATION), session.graph, recipe, task)
+            live = LiveSamples(samples, options, run.picture)
+            history = run_fit(run.metrics, {"mlflow_run_id": run.run_id}, [samples], [live])
+            _write(workspace, name, recipe, task, session, facts, history, samples, run)
+        shutil.rmtree(kept, ignore_errors=True)
     leave(session.strategy)
     say(f"candidate {facts['model_digest'][:12]} in {candidate.root}; MLflow run {run.run_id}")
     return candidate
@@ -128,6 +135,7 @@ def _write(
         export(network, session.graph, recipe, task, answers, model_folder, sample)
         verify_in_fresh_process(model_folder, sample)
         facts |= {
+            "steps_done": int(history[-1]["step"]),
             "kept_step": int(kept["step"]),
             "validation": {k: v for k, v in kept.items() if k.startswith("val_")},
             "model_digest": digest(model_folder),

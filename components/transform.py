@@ -19,6 +19,7 @@ from segtrail.artifacts import (
 )
 from segtrail.errors import StageError
 from segtrail.files import atomic_folder, read_json, write_json
+from segtrail.made_with import MADE_WITH, tile_settings
 from segtrail.params import load_recipe
 from segtrail.progress import say
 from segtrail.task import load_task
@@ -68,7 +69,11 @@ def transform(
                 split: dict(settle(shards[split], slices[split], folder / "tiles" / split))
                 for split in _SPLITS
             }
-        summary = {"training_images": len(slices[TRAIN]), "tiles": tiles}
+        summary = {
+            "training_images": len(slices[TRAIN]),
+            "tiles": tiles,
+            MADE_WITH: tile_settings(recipe, task),
+        }
         write_json(out.statistics, summary)
     counts = ", ".join(f"{sum(n.values())} {split}" for split, n in tiles.items())
     say(f"transform graph over {summary['training_images']} images; tiles: {counts}")

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from components.tuning.confirming import compare
@@ -25,6 +20,8 @@ from lineage.study_record import StudyRecord
 from segtrail.artifacts import Examples, TransformGraph
 from segtrail.errors import ConfigError, RejectedError, StageError
 from segtrail.files import write_text
+from segtrail.locks import alone
+from segtrail.made_with import require_tiles
 from segtrail.params import dump, load_dataset, load_recipe
 from segtrail.progress import say
 from segtrail.recipe import Recipe
@@ -77,7 +74,7 @@ def tune(workspace: Workspace, name: str, options: Options) -> str:
     recipe = load_recipe(workspace, name)
     dataset = load_dataset(workspace, recipe.dataset)
     task = Task.of(recipe, dataset)
-    transform = TransformGraph.of(workspace, name).require()
+    transform = require_tiles(TransformGraph.of(workspace, name), recipe, task)
     data = DataVersion.recorded(Examples.of(workspace, name).require().data_version)
     if recipe.training.hardware.strategy == "multi-worker":
         raise ConfigError(
@@ -89,8 +86,8 @@ def tune(workspace: Workspace, name: str, options: Options) -> str:
     entries = recipe.tuning.space or default_space(recipe, task)
     space = Space.around(name, short, dataset, entries)
     folder = workspace.scratch / "tune" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "lock", name):
+    # a running trial of another search would be taken for dead
+    with alone(folder / "lock", f"recipe {name} is being tuned by another process"):
         identity = study_identity(space, task, transform, entries, options.seed)
         study = open_study(
             folder.parent / f"{name}.db", space, identity,
@@ -177,18 +174,3 @@ def _facts(study: Study, options: Options) -> dict[str, Any]:
     }
     return {"recipe": dump(study.space.recipe), "space": {f: str(e) for f, e in space.items()},
             "sampler_seed": options.seed}  # fmt: skip
-
-
-@contextlib.contextmanager
-def _alone(path: Path, name: str) -> Iterator[None]:
-    """Refuses a second search of the recipe: a running trial of it would be taken for dead."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise StageError(f"recipe {name} is being tuned by another process") from None
-    try:
-        yield
-    finally:
-        os.close(fd)

@@ -8,6 +8,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
@@ -49,7 +50,11 @@ class TrainingRunRecord:
         if resume is not None and self._reopen(resume, tags):
             self.run_id = resume
         else:
-            run = self._client.create_run(self.experiment_id, tags=tags)
+            # not left to MLflow, whose random names are all the same after a training's seed
+            called = f"{name} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+            run = self._client.create_run(
+                self.experiment_id, tags={"mlflow.runName": called, **tags}
+            )
             self.run_id = run.info.run_id
             self._write(params, data)
         self._monitor = _system_metrics(workspace, self.run_id)

@@ -35,14 +35,16 @@ def write_record(
         The files.
     """
     with open(folder / "history.csv", "w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, history[0])
+        writer = csv.DictWriter(f, ["step", *sorted(set(history[0]) - {"step"})])
         writer.writeheader()
         writer.writerows(history)
     draw_curves(history, folder / "curves.png")
     steps = [int(row["step"]) for row in history]
     write_bytes(folder / "samples.png", encode_png(samples.sheet(steps)))
     lines: list[str] = []
-    network.summary(line_length=110, print_fn=lines.append)
+    # a copy without the optimizer, whose variables are not the network's
+    bare = type(network)(network.inputs, network.outputs, name=network.name)
+    bare.summary(line_length=110, print_fn=lines.append)
     write_text(folder / "network.txt", "\n".join(lines) + "\n")
     write_json(folder / "recipe.json", facts["recipe"])
     write_json(TrainingRun(folder, "").run, facts)

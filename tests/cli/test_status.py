@@ -64,6 +64,18 @@ def test_what_is_there_is_shown(workspace, capsys):
     assert "NOT VALID 123 steps IoU 0.812 AP50 0.500 fail serves v3 127.0.0.1:9: none" in demo
 
 
+def test_scores_of_another_model_than_the_last_trained_are_stale(workspace, capsys):
+    artifacts = workspace / "artifacts/demo"
+    slices = {"all": {"mean_iou": 0.8125, "ap_50": 0.5}}
+    write_json(artifacts / "evaluation/metrics.json", {"slices": slices, "model_digest": "a"})
+    for digest, says in (("a", "AP50 0.500 -"), ("b", "AP50 0.500, stale")):
+        run = {"steps": 123, "steps_done": 60, "model_digest": digest}
+        write_json(artifacts / "training/run.json", run)
+        assert main._run(["status"]) == 0
+        demo = " ".join(row(capsys.readouterr().out, "demo"))
+        assert f"60 steps IoU 0.812 {says}" in demo
+
+
 def test_examples_of_other_data_are_stale(workspace, capsys):
     ledger = workspace / "data/synthetic/splits.csv"
     write_text(ledger, to_csv({"a": Row("a", "x", "x", split="train")}))

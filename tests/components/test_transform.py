@@ -14,7 +14,9 @@ from segtrail.artifacts import Examples, TransformGraph, ValidationResult
 from segtrail.errors import ConfigError
 from segtrail.files import write_json, write_text
 from segtrail.images import encode_png
+from segtrail.made_with import require_tiles
 from segtrail.params import load_recipe
+from segtrail.task import load_task
 from segtrail.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +117,7 @@ def test_tiles_hold_the_colours_and_a_bit_for_each_class_that_is_learnt(overlapp
         for tile in tiles:
             expected = [np.bincount(small[..., c].ravel(), minlength=256) for c in range(3)]
             np.testing.assert_array_equal(tile["histogram"].reshape(3, 256), expected)
+    assert require_tiles(made, recipe, load_task(overlapping, "r")) is made
     graph = make_layer(made)
     options = recipe.preprocessing
     x, y = next(iter(validation_batches(made.tiles("validation"), graph, options, 2, 2)))
