@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from segtrail.settings.base import ALL, Name, Strict
-from segtrail.settings.classes import Classes
+from segtrail.settings.classes import BACKGROUND, NO_BACKGROUND, Classes
 from segtrail.settings.dataset import Dataset
 from segtrail.settings.drift import Drift
 from segtrail.settings.gate import AbsoluteRule, Gate, RelativeRule
@@ -18,6 +18,7 @@ from segtrail.settings.serving import Serving
 from segtrail.settings.training import Training
 from segtrail.settings.tuning import Tuning
 from segtrail.settings.validation import Validation
+from segtrail.words import near
 
 
 class Recipe(Strict):
@@ -67,12 +68,16 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:
+        for name, dataset in self.datasets.items():
+            if BACKGROUND in dataset.classes:
+                raise ValueError(f"datasets.{name}.classes: {NO_BACKGROUND}")
         for name, recipe in self.recipes.items():
             if recipe.dataset not in self.datasets:
                 raise ValueError(
                     f"recipes.{name}.dataset is {recipe.dataset!r}, which is not under "
                     f"datasets: ({', '.join(sorted(self.datasets))})"
                 )
+            _check_classes(name, recipe, self.datasets[recipe.dataset])
             _check_task(name, recipe, self.datasets[recipe.dataset])
             known = {ALL, *self.datasets[recipe.dataset].slices.values()}
             rules: list[AbsoluteRule | RelativeRule] = [
@@ -88,15 +93,27 @@ class Params(Strict):
         return self
 
 
-def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
-    """Refuses classes that the dataset does not have, and metrics that the recipe cannot have."""
-    learnt = [each for members in recipe.classes.values() for each in members]
-    places = [dataset.classes.index(c) if c in dataset.classes else -1 for c in learnt]
-    if -1 in places or places != sorted(set(places)):
+def _check_classes(name: str, recipe: Recipe, dataset: Dataset) -> None:
+    """Refuses classes that the dataset does not have, and puts each one's members in its order."""
+    key, known = f"recipes.{name}.classes", ", ".join(dataset.classes)
+    for members in recipe.classes.values():
+        for each in members:
+            if each not in dataset.classes:
+                raise ValueError(
+                    f"{key}: the dataset {recipe.dataset!r} has no {each!r}; expected one or more "
+                    f"of {known}.{near(each, dataset.classes)}"
+                )
+        members.sort(key=dataset.classes.index)
+    ordered = sorted(recipe.classes, key=lambda c: dataset.classes.index(recipe.classes[c][0]))
+    if ordered != list(recipe.classes):
         raise ValueError(
-            f"recipes.{name}.classes is {', '.join(learnt)}; expected one or more of "
-            f"those of the dataset {recipe.dataset!r}, in its order: {', '.join(dataset.classes)}"
+            f"{key} is {', '.join(recipe.classes)}; expected the order of the dataset "
+            f"{recipe.dataset!r}: {', '.join(ordered)}"
         )
+
+
+def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
+    """Refuses what the masks of the dataset do not allow."""
     if FOREGROUND in recipe.classes and len(recipe.classes) > 1:
         raise ValueError(
             f"recipes.{name}.classes: {FOREGROUND!r} stands for all classes together in the "

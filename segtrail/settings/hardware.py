@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from segtrail.settings.base import Strict
 
@@ -25,3 +25,11 @@ class Hardware(Strict):
     xla: Literal["auto", "on", "off"] = Field(
         default="auto", description="auto: on for one GPU, else off; on needs one device"
     )
+
+    @field_validator("xla", mode="before")
+    @classmethod
+    def _on_and_off_are_words(cls, xla: Any) -> Any:
+        """YAML 1.1 reads a bare `on` as true and a bare `off` as false."""
+        if isinstance(xla, bool):
+            return "on" if xla else "off"
+        return xla

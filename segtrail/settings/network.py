@@ -10,7 +10,7 @@ from segtrail.settings.base import Strict
 from segtrail.settings.published import expand_preset
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
-# a tag in brackets is no part of a key: see `segtrail.params`
+# a tag in brackets is no part of a key: see `segtrail.params_errors`
 Dropout = Annotated[
     Annotated[Rate, Tag("[number]")] | Annotated[list[Rate], Tag("[list]")],
     Discriminator(lambda given: "[list]" if isinstance(given, list) else "[number]"),

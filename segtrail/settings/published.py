@@ -6,11 +6,12 @@ them), but the batch normalisation's momentum, and gives logits. Options beside 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from segtrail.words import near
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,27 @@ def expand_preset(given: Any) -> Any:
     """Returns the options of a network section with those of its `preset`, if it names one.
 
     Raises:
-        ValueError: No such preset.
+        ValueError: No such preset, or an option beside it that does not go with it.
     """
     if not isinstance(given, dict) or "preset" not in given:
         return given
     rest = {key: value for key, value in given.items() if key != "preset"}
-    name = given["preset"]
-    if not isinstance(name, str) or name not in PUBLISHED:
-        match = difflib.get_close_matches(str(name), PUBLISHED, n=1, cutoff=0.6)
+    preset = given["preset"]
+    if not isinstance(preset, str) or preset not in PUBLISHED:
         raise ValueError(
-            f"no preset {name!r}; there are {', '.join(sorted(PUBLISHED))}."
-            + (f" Did you mean {match[0]!r}?" if match else "")
+            f"no preset {preset!r}; there are {', '.join(sorted(PUBLISHED))}."
+            + near(str(preset), PUBLISHED)
         )
-    return {**PUBLISHED[name].options, **rest}
+    options = PUBLISHED[preset].options
+    network = options["name"]
+    if rest.get("name", network) != network:
+        article = "an" if network.startswith(("a", "i")) else "a"
+        raise ValueError(f"preset {preset} is {article} {network}: leave out name")
+    rates, depth = options.get("dropout"), rest.get("depth")
+    theirs = len(rates) - 1 if isinstance(rates, list) and "dropout" not in rest else depth
+    if isinstance(depth, int) and depth != theirs:
+        raise ValueError(
+            f"preset {preset} has dropout rates for depth: {theirs}; with depth: {depth} write "
+            f"dropout too, one rate or {depth + 1}"
+        )
+    return {**options, **rest}

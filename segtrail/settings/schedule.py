@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from segtrail.settings.base import Fraction, Strict
+
+Kind = Literal["constant", "cosine", "step", "plateau"]
 
 _READ_BY = {
     "final": ("cosine",),
@@ -19,7 +21,7 @@ _READ_BY = {
 class Schedule(Strict):
     """The learning rate over the steps; see `model.schedules` for the formulas."""
 
-    kind: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    kind: Kind = "cosine"
     warm_up: Annotated[float, Field(ge=0, lt=0.9)] = Field(
         default=0.05, description="part of the steps over which the rate rises; not with plateau"
     )
@@ -41,6 +43,8 @@ class Schedule(Strict):
         if not isinstance(given, dict):
             return given
         kind = given.get("kind", "cosine")
+        if kind not in get_args(Kind):
+            return given
         for name, kinds in _READ_BY.items():
             default = cls.model_fields[name].default
             if given.get(name, default) != default and kind not in kinds:

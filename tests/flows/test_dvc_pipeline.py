@@ -15,8 +15,8 @@ ALL = ["examples", "validate", "transform", "train", "evaluate"]
 PLUMBING = {
     f"segtrail/{name}.py"
     for name in (
-        "__init__", "artifacts", "errors", "expectations", "files", "git", "params", "progress",
-        "recipe", "telemetry", "workspace",
+        "__init__", "artifacts", "errors", "expectations", "files", "git", "params",
+        "params_errors", "progress", "recipe", "telemetry", "words", "workspace",
     )
 }  # fmt: skip
 # What training remembers, not what it learns: no reason to train again.

@@ -77,6 +77,132 @@ def test_a_wrong_value_says_what_was_given_and_what_is_allowed(
 
 
 @pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        ("training.early_stopping", {"patience": 8, "restore_best_weights": True},
+         "training.early_stopping.restore_best_weights: unknown key; allowed here: min_delta, "
+         "patience."),
+        ("training.early_stopping", {"patiense": 8}, "Did you mean 'patience'?"),
+        ("objects.watershed", {"smoth": 8}, "allowed here: depth, smooth. Did you mean 'smooth'?"),
+        ("training.schedule", "plateau",
+         "training.schedule: got 'plateau'; expected keys and values, such as {kind: cosine}"),
+        ("training.early_stopping", True, "got True; expected keys and values, such as "
+         "{patience: 5}"),
+        ("training.hardware", "gpu", "got 'gpu'; expected keys and values, such as "
+         "{strategy: auto}"),
+        ("training.augmentation", ["flip"], "got ['flip']; expected keys and values, such as "
+         "{flip: true}"),
+        ("objects.watershed", True, "such as {smooth: 3.0}"),
+        ("training", 60, "such as {batch_size: 8}; required: steps"),
+        ("network", "unet", "such as {base_filters: 16}"),
+        ("gate.absolute", ["mean_iou"], "absolute.0: got 'mean_iou'; expected keys and values, "
+         "such as {slice: all}; required: metric"),
+        ("validation.severity", "off", "severity: got 'off'; expected keys and values"),
+        ("preprocessing.resize", [64, 64, 3],
+         "preprocessing.resize: got [64, 64, 3]; expected at most 2 items"),
+        ("preprocessing.resize", [64], "got [64]; expected at least 2 items"),
+        ("training.schedule", {"kind": "cosin", "patience": 1},
+         "schedule.kind: got 'cosin'; input should be 'constant', 'cosine', 'step' or 'plateau' "
+         "Did you mean 'cosine'?"),
+        ("training.schedule", {"kind": "cosine", "patience": 1}, "patience is read by"),
+        ("training.hardware", {"xla": "yes"}, "xla: got 'yes'; input should be 'auto', 'on'"),
+        ("training.hardware", {"xla": 1}, "xla: got 1; input should be 'auto', 'on'"),
+        ("network", {"preset": "unet-64", "name": "residual_unet"},
+         "recipes.demo.network: preset unet-64 is a unet: leave out name"),
+        ("network", {"preset": "attention-unet-64", "name": "unet"},
+         "preset attention-unet-64 is an attention_unet: leave out name"),
+        ("network", {"preset": "nuclei-starter", "depth": 3},
+         "preset nuclei-starter has dropout rates for depth: 4; with depth: 3 write dropout too"),
+    ],
+)  # fmt: skip
+def test_what_a_section_expects_is_said_in_plain_words(raw, tmp_path, place, value, says):
+    put(raw, place, value)
+    said = problem(raw, tmp_path)
+    assert says in said
+    assert len(said.splitlines()) == 2  # the file, and one problem
+    assert "instance of" not in said
+
+
+def put(raw, place, value):
+    *sections, key = place.split(".")
+    node = raw["recipes"]["demo"]
+    for section in sections:
+        node = node[section]
+    node[key] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        ("training.lr", 0.1, "allowed here: augmentation, batch_size"),
+        ("training.lr", 0.1, "Did you mean 'learning_rate'?"),
+        ("training.epochs", 9, "training.steps says how long; validate_every"),
+        ("training.optimizer", "adam", "AdamW with training.weight_decay; weight_decay: 0 is Adam"),
+        ("training.loss", "binary_crossentropy", "Did you mean 'bce'?"),
+        ("training.loss", "categorical_crossentropy", "Did you mean 'cross_entropy'?"),
+        ("training.loss", "sparse_categorical_crossentropy", "Did you mean 'cross_entropy'?"),
+        ("training.loss", "dice", "Did you mean 'bce_dice'?"),
+        ("network.name", "resunet", "Did you mean 'residual_unet'?"),
+        ("network.name", "attention", "Did you mean 'attention_unet'?"),
+        ("network.name", "UNet++", "Did you mean 'unet_plus_plus'?"),
+    ],
+)
+def test_words_of_keras_lead_to_segtrail_s(raw, tmp_path, place, value, says):
+    put(raw, place, value)
+    assert says in problem(raw, tmp_path)
+
+
+@pytest.mark.parametrize(("written", "read"), [("on", "on"), ("off", "off"), ("auto", "auto")])
+def test_xla_is_written_with_or_without_quotes(raw, tmp_path, written, read):
+    put(raw, "training.hardware", {"xla": "XLA"})
+    text = yaml.safe_dump(raw)
+    path = tmp_path / "params.yaml"
+    for spelt in (written, f'"{written}"'):
+        path.write_text(text.replace("XLA", spelt))
+        assert load_params(path).recipes["demo"].training.hardware.xla == read
+
+
+@pytest.mark.parametrize("empty", ["", "- a", "text"])
+def test_a_file_without_sections_says_which_it_needs(tmp_path, empty):
+    path = tmp_path / "params.yaml"
+    path.write_text(empty)
+    with pytest.raises(ConfigError, match="expected keys and values; required: datasets, recipes"):
+        load_params(path)
+
+
+def test_a_key_that_is_given_twice_is_refused_with_its_lines(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text()
+    line = next(n for n, each in enumerate(text.splitlines(), 1) if each == "      steps: 200")
+    path.write_text(text.replace("      crop: 96\n", "      crop: 96\n      steps: 70\n"))
+    with pytest.raises(ConfigError) as caught:
+        load_params(path)
+    assert str(caught.value) == (
+        f"{path}:\n  recipes.demo.training.steps: given twice, on lines {line} and {line + 3}; "
+        "keep one"
+    )
+    path.write_text("datasets: {}\nrecipes:\n- {a: 1, b: 2, a: 3}\n- x\nrecipes: {}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_params(path)
+    assert "recipes.0.a: given twice, on line 3;" in str(caught.value)
+    assert "recipes: given twice, on lines 2 and 5" in str(caught.value)
+
+
+def test_anchors_and_merge_keys_are_no_keys_given_twice(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text()
+    shared = text.replace("    objects: {threshold", "    objects: &shared {threshold", 1)
+    merged = shared.replace(
+        "    objects: {threshold: 0.5, border_threshold: 0.3, grow: 3, min_size: 32}",
+        "    objects:\n      <<: *shared\n      <<: {grow: 1}\n      min_size: 32", 1,
+    )  # fmt: skip
+    assert merged != shared != text
+    path.write_text(merged)
+    objects = load_params(path).recipes["nuclei"].objects
+    assert (objects.border_threshold, objects.min_size) == (0.4, 32)
+
+
+@pytest.mark.parametrize(
     ("rule", "says"),
     [
         ({"metric": "mean_iou", "min": 80}, "mean_iou is between 0 and 1; a bound of 80"),

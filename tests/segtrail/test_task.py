@@ -47,20 +47,32 @@ def params(masks="classes", known=("cytoplasm", "nucleus"), learnt=("cytoplasm",
 
 def load(raw, folder: Path):
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(raw))
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
     return load_params(path)
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"learnt": ["nucleos"]}, "recipes.r.classes is nucleos; expected one or more of those "
-         "of the dataset 'cells', in its order: cytoplasm, nucleus"),
-        ({"learnt": ["nucleus", "cytoplasm"]}, "in its order: cytoplasm, nucleus"),
+        ({"learnt": ["nucleos"]}, "recipes.r.classes: the dataset 'cells' has no 'nucleos'; "
+         "expected one or more of cytoplasm, nucleus. Did you mean 'nucleus'?"),
+        ({"learnt": ["cytoplasm", "nucleous"]}, "Did you mean 'nucleus'?"),
+        ({"learnt": ["nucleus", "cytoplasm"]}, "recipes.r.classes is nucleus, cytoplasm; expected "
+         "the order of the dataset 'cells': cytoplasm, nucleus"),
+        ({"learnt": {"n": ["nucleus"], "c": ["cytoplasm"]}}, "is n, c; expected the order of the "
+         "dataset 'cells': c, n"),
         ({"learnt": ["nucleus", "nucleus"]}, "recipes.r.classes: names nucleus twice"),
-        ({"learnt": {"a": ["nucleus"], "b": ["nucleus"]}}, "recipes.r.classes is nucleus, nucleus"),
+        ({"learnt": {"cell": ["cytoplasm", "nucleus"], "kern": ["nucleus"]}},
+         "recipes.r.classes: nucleus is in cell and in kern"),
+        ({"learnt": {"cell": ["nucleus", "nucleus"]}}, "classes: nucleus is twice in cell"),
+        ({"learnt": {"background": ["nucleus"]}},
+         "recipes.r.classes: 'background' is no class: it is what is 0 in the masks"),
+        ({"known": ["background", "nucleus"], "learnt": ["nucleus"]},
+         "datasets.cells.classes: 'background' is no class"),
+        ({"learnt": []}, "recipes.r.classes: got []; expected at least 1 item"),
+        ({"learnt": ["White Cell"]}, "got 'White Cell'; expected lower-case letters, digits and"),
         ({"learnt": {"cell": []}}, "recipes.r.classes.cell: got []"),
-        ({"learnt": {"cell": ["nucleos"]}}, "recipes.r.classes is nucleos; expected one or more"),
+        ({"learnt": {"cell": ["nucleos"]}}, "recipes.r.classes: the dataset 'cells' has no"),
         ({"learnt": {"cell": "nucleus"}}, "recipes.r.classes.cell: got 'nucleus'"),
         ({"objects": {"grow": 3}}, "recipes.r.objects.grow is read where objects are told apart"),
         ({"objects": {"watershed": {}}}, "recipes.r.objects.watershed is for one class of masks"),
@@ -85,6 +97,7 @@ def test_what_a_recipe_cannot_have_is_refused(tmp_path, changes, says):
     with pytest.raises(ConfigError) as caught:
         load(params(**changes), tmp_path)
     assert says in caught.value.message
+    assert "the file: " not in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -123,6 +136,22 @@ def test_several_classes_can_be_learnt_as_one(tmp_path):
     bits = np.array([[0, 1, 2, 3, 4, 6]], np.uint8)
     planes = class_planes(bits, "multilabel", task.numbers)
     assert planes[0].astype(int).tolist() == [[0, 0], [1, 0], [1, 0], [1, 0], [0, 1], [1, 1]]
+
+
+def test_the_order_within_a_merged_class_does_not_matter(tmp_path):
+    tasks = []
+    for learnt in ({"ac": ["a", "c"], "b": ["b"]}, {"ac": ["c", "a"], "b": ["b"]}):
+        load(params(known=("a", "b", "c"), learnt=learnt), tmp_path)
+        tasks.append(load_task(Workspace(tmp_path, tmp_path), "r"))
+    assert tasks[0] == tasks[1] == Task("classes", ("ac", "b"), ((1, 3), (2,)))
+
+
+@pytest.mark.parametrize("given", ["nucleus", [1, 2], None])
+def test_classes_are_a_list_or_a_mapping(tmp_path, given):
+    raw = params()
+    raw["recipes"]["r"]["classes"] = given
+    with pytest.raises(ConfigError, match=r"classes: got .*; expected a list of names, such as"):
+        load(raw, tmp_path)
 
 
 @pytest.mark.parametrize("learnt", [["a", "c"], {"ab": ["a", "b"], "c": ["c"]}])
