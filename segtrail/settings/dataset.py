@@ -14,9 +14,9 @@ MaskKind = Literal["instances", "classes", "multilabel"]
 class Splits(Strict):
     """How the images of a delivery are dealt to the splits, within each cluster."""
 
-    validation: Fraction = 0.1
-    test: Fraction = 0.1
-    seed: Seed = 1
+    validation: Fraction = Field(default=0.1, description="part of the images")
+    test: Fraction = Field(default=0.1, description="part of the images")
+    seed: Seed = Field(default=1, description="decides among images that could change places")
 
     @model_validator(mode="after")
     def _leaves_training(self) -> Splits:
@@ -28,9 +28,11 @@ class Splits(Strict):
 class Limits(Strict):
     """What one delivery may hold at most; more is refused before it is unpacked or decoded."""
 
-    files: Annotated[int, Field(ge=1)] = 1_000_000
-    file_mib: Annotated[int, Field(ge=1)] = 1024
-    total_gib: Annotated[int, Field(ge=1)] = 64
+    files: Annotated[int, Field(ge=1)] = Field(default=1_000_000, description="how many")
+    file_mib: Annotated[int, Field(ge=1)] = Field(default=1024, description="of one file, unpacked")
+    total_gib: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="of all files together, unpacked"
+    )
     ratio: Annotated[int, Field(ge=1)] = Field(
         default=100, description="unpacked : packed, of files above 1 MiB"
     )

@@ -40,7 +40,7 @@ class Drift(Strict):
     min_images: Annotated[int, Field(ge=5)] = Field(
         default=20, description="on either side; a slice with fewer is insufficient evidence"
     )
-    seed: Seed = 1
+    seed: Seed = Field(default=1, description="of the draws that tell chance from drift")
 
     @model_validator(mode="after")
     def _in_order(self) -> Drift:

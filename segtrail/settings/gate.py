@@ -19,11 +19,17 @@ def _at_most_one(name: str) -> str:
 class AbsoluteRule(Strict):
     """`metric >= min` (or `<= max`) on one slice of the test split."""
 
-    metric: Metric
-    slice: str = ALL
-    min: float | None = None
-    max: float | None = None
-    min_images: Annotated[int, Field(ge=1)] = 5
+    metric: Metric = Field(description="its mean over the images is judged")
+    slice: str = Field(default=ALL, description="a value of the dataset's slices; all: every image")
+    min: float | None = Field(
+        default=None, description="give one of min and max: 0 to 1, of count_error 0 or more"
+    )
+    max: float | None = Field(
+        default=None, description="give one of min and max: 0 to 1, of count_error 0 or more"
+    )
+    min_images: Annotated[int, Field(ge=1)] = Field(
+        default=5, description="fewer images are insufficient evidence"
+    )
 
     @model_validator(mode="after")
     def _one_bound(self) -> AbsoluteRule:
@@ -39,11 +45,19 @@ class AbsoluteRule(Strict):
 class RelativeRule(Strict):
     """The candidate's mean is not below the champion's by more than `margin`."""
 
-    metric: Annotated[Metric, AfterValidator(_at_most_one)] = "mean_iou"
-    slice: str = ALL
-    margin: Annotated[float, Field(ge=0, le=1)] = 0.01
-    confidence: Fraction = 0.95
-    min_images: Annotated[int, Field(ge=2)] = 5
+    metric: Annotated[Metric, AfterValidator(_at_most_one)] = Field(
+        default="mean_iou", description="any but count_error"
+    )
+    slice: str = Field(default=ALL, description="a value of the dataset's slices; all: every image")
+    margin: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.01, description="what the mean may fall by"
+    )
+    confidence: Fraction = Field(
+        default=0.95, description="of the interval of the change, which must lie above -margin"
+    )
+    min_images: Annotated[int, Field(ge=2)] = Field(
+        default=5, description="fewer images that both models scored are insufficient evidence"
+    )
 
 
 class Gate(Strict):
@@ -51,5 +65,7 @@ class Gate(Strict):
 
     absolute: list[AbsoluteRule] = Field(min_length=1)
     relative: list[RelativeRule] = Field(default=[])
-    resamples: Annotated[int, Field(ge=1000, le=1_000_000)] = 10_000
-    seed: Seed = 1
+    resamples: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
+        default=10_000, description="of the bootstrap that gives the intervals"
+    )
+    seed: Seed = Field(default=1, description="of the bootstrap")

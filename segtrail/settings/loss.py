@@ -28,7 +28,9 @@ class LossOptions(Strict):
     """What the losses can be told; see `model.losses` for the formulas."""
 
     border_weight: Annotated[float, Field(ge=1, le=100)] = Field(
-        default=5.0, description="of a border pixel, of which there are few: about 1 % of a tile"
+        default=5.0,
+        description="of a border pixel, of which there are few: about 1 % of a tile; "
+        "masks: instances",
     )
     dice_weight: Annotated[float, Field(gt=0, le=100)] = Field(
         default=1.0, description="of the Dice part against the cross-entropy part"

@@ -53,10 +53,11 @@ class Objects(Strict):
 
     threshold: Fraction = Field(default=0.5, description="probability above which a class is")
     border_threshold: Fraction = Field(
-        default=0.5, description="probability above which objects are held apart"
+        default=0.5, description="probability above which objects are held apart; masks: instances"
     )
     grow: Annotated[int, Field(ge=0, le=32)] = Field(
-        default=2, description="dilations back into the foreground, 4 neighbours"
+        default=2,
+        description="dilations back into the foreground, 4 neighbours; masks: instances",
     )
     min_size: Annotated[int, Field(ge=0)] = Field(
         default=16, description="pixels; smaller objects are dropped"

@@ -37,7 +37,9 @@ class Preprocessing(Strict):
     size `resize`.
     """
 
-    colour: Literal["grey", "rgb"] = "grey"
+    colour: Literal["grey", "rgb"] = Field(
+        default="grey", description="what the network sees: one channel or three"
+    )
     sixteen_bit: SixteenBit = Field(
         default="used-bits",
         description="which levels of a 16-bit image become 0 to 255: those up to its highest "
@@ -51,7 +53,10 @@ class Preprocessing(Strict):
         description="sqrt: square roots of the grey levels, so that what is faint beside "
         "something bright is seen",
     )
-    normalisation: Literal["image", "dataset"] = "image"
+    normalisation: Literal["image", "dataset"] = Field(
+        default="image",
+        description="whose mean and standard deviation: each image's, or the training images'",
+    )
     scale: Literal[1, 2, 4] = Field(
         default=1, description="blocks of so many pixels a side are averaged before anything else"
     )
@@ -60,9 +65,20 @@ class Preprocessing(Strict):
         description="[height, width] that every image gets before anything else, instead of "
         "scale; a mask is answered at the image's own size",
     )
-    tile: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 192
-    stride: Stride = Field(default=160, description="from tile to tile, or [down, across]")
-    border_width: Annotated[int, Field(ge=1, le=15)] = 2
+    tile: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = Field(
+        default=192,
+        description="side of the squares that images are cut into; a multiple of the network's "
+        "down-scaling",
+    )
+    stride: Stride = Field(
+        default=160,
+        description=f"from tile to tile, or [down, across]; {_STRIDES[0]} to {_STRIDES[-1]}, and "
+        "not above tile",
+    )
+    border_width: Annotated[int, Field(ge=1, le=15)] = Field(
+        default=2,
+        description="a border pixel has two objects within so many pixels; masks: instances",
+    )
     strata: Literal["slice", "size"] = Field(
         default="slice",
         description="among what training.oversample evens out: the slices, or within them the "

@@ -12,8 +12,14 @@ from segtrail.settings.base import Strict
 class Serving(Strict):
     """Where the champion is asked for, and what a candidate must do to be served."""
 
-    target: str = Field(default="127.0.0.1:8500", pattern=r"^[^\s:/]+:\d{1,5}$")
-    golden_images: Annotated[int, Field(ge=1, le=64)] = 5
+    target: str = Field(
+        default="127.0.0.1:8500",
+        pattern=r"^[^\s:/]+:\d{1,5}$",
+        description="host:port, gRPC",
+    )
+    golden_images: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=5, description="test images that a server must answer as evaluation did"
+    )
 
     @field_validator("target")
     @classmethod

@@ -66,15 +66,26 @@ class Augmentation(Strict):
 class Training(Strict):
     """At most so many steps, so that a run can be repeated, with a validation every so many."""
 
-    steps: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
-    crop: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = 128
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    steps: Annotated[int, Field(ge=1)] = Field(description="batches that are learnt from, at most")
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=8, description="crops a step, on all devices together"
+    )
+    crop: Annotated[int, Field(ge=32, le=1024, multiple_of=16)] = Field(
+        default=128,
+        description="side of the squares that are cut out of the tiles, pixels; a multiple of the "
+        "network's down-scaling, and not above preprocessing.tile",
+    )
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=1e-3, description="where the schedule is highest"
+    )
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=1e-4, description="of AdamW; 0 is Adam"
     )
     schedule: Schedule = Schedule()
-    loss: LossName = "bce_dice"
+    loss: LossName = Field(
+        default="bce_dice",
+        description="cross_entropy, cross_entropy_dice and categorical_focal need masks: classes",
+    )
     loss_options: LossOptions = LossOptions()
     validate_every: Annotated[int, Field(ge=1)] = Field(
         default=200, description="steps: an epoch; what a killed training loses at most"
@@ -96,7 +107,7 @@ class Training(Strict):
     )
     augmentation: Augmentation = Augmentation()
     hardware: Hardware = Hardware()
-    seed: Seed = 1
+    seed: Seed = Field(default=1, description="of everything random in training")
     deterministic: bool = Field(
         default=True, description="the same inputs give the same weights, hash for hash"
     )

@@ -32,7 +32,9 @@ class Range(_Entry):
     low: int | float
     high: int | float
     log: bool = Field(default=False, description="search the logarithm")
-    step: Annotated[int | float, Field(gt=0)] | None = None
+    step: Annotated[int | float, Field(gt=0)] | None = Field(
+        default=None, description="from one number to the next; not with log"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Range:

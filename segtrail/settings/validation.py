@@ -15,15 +15,21 @@ from segtrail.settings.base import Fraction, Strict
 class Validation(Strict):
     """What the examples must hold before anything is learnt from them."""
 
-    min_images: Annotated[int, Field(ge=3)] = 20
-    min_side: Annotated[int, Field(ge=1)] = 32
-    max_side: Annotated[int, Field(ge=32)] = 4096
+    min_images: Annotated[int, Field(ge=3)] = Field(
+        default=20, description="in all splits together"
+    )
+    min_side: Annotated[int, Field(ge=1)] = Field(
+        default=32, description="of height and width, pixels"
+    )
+    max_side: Annotated[int, Field(ge=32)] = Field(
+        default=4096, description="of height and width, pixels"
+    )
     min_contrast: Annotated[float, Field(ge=0, le=128)] = Field(
         default=0.5,
         description="standard deviation of the grey levels, 0 to 255; of 16 bits those in use",
     )
-    max_foreground: Fraction = 0.95
-    max_objects: Annotated[int, Field(ge=1)] = 2000
+    max_foreground: Fraction = Field(default=0.95, description="part of an image")
+    max_objects: Annotated[int, Field(ge=1)] = Field(default=2000, description="in an image")
     min_object: Annotated[int, Field(ge=1)] = Field(default=4, description="pixels")
     max_object: Fraction = Field(default=0.9, description="part of the image")
     max_border_objects: Fraction = Field(
