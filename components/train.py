@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,7 @@ def _write(
         facts |= {
             "steps_done": int(history[-1]["step"]),
             "kept_step": int(kept["step"]),
+            "cpu_seconds": round(time.process_time(), 1),  # of this process
             "validation": {k: v for k, v in kept.items() if k.startswith("val_")},
             "model_digest": digest(model_folder),
             "mlflow_run_id": run.run_id,
