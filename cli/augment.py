@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import RecipeOption
-from segtrail.workspace import Workspace
+from cli.stages import workspace_of
 
 
 def augment(
@@ -31,6 +31,8 @@ def augment(
     Example:
       segtrail augment --recipe nuclei
     """
+    workspace = workspace_of(recipe)
+
     from components.augment import augment as run
 
-    run(Workspace.find(), recipe, out)
+    run(workspace, recipe, out)

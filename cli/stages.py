@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,6 +12,27 @@ import typer
 from cli.options import RecipeOption
 from segtrail.errors import InsufficientEvidenceError, RejectedError
 from segtrail.workspace import Workspace
+
+
+def workspace_of(recipe: str) -> Workspace:
+    """Returns the workspace, once its recipe is known and TensorFlow imported without its chatter.
+
+    The recipe first: TensorFlow takes seconds, after which a misspelt name would be told.
+
+    Raises:
+        ConfigError: `params.yaml` is wrong or has no such recipe.
+    """
+    from model.hardware.machine import look
+    from segtrail.params import load_recipe
+    from segtrail.quiet import import_quietly
+
+    workspace = Workspace.find()
+    load_recipe(workspace, recipe)
+    if not look().gpus:
+        # TensorFlow tells of a GPU that is not there as of a failure
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import_quietly("tensorflow")
+    return workspace
 
 
 def examples(recipe: RecipeOption) -> None:
@@ -75,14 +97,16 @@ def transform(
       segtrail transform --recipe nuclei --runner FlinkRunner \\
           --runner-option flink_master=flink:8081
     """
-    from components.transform import transform as run
-
     options = tuple(runner_option or ())
     for option in options:
         if not re.match(r"[A-Za-z]\w*(=|$)", option):
             raise typer.BadParameter(f"expected KEY=VALUE or KEY, got {option!r}")
+    workspace = workspace_of(recipe)
+
+    from components.transform import transform as run
+
     run(
-        Workspace.find(),
+        workspace,
         recipe,
         runner=runner,
         runner_options=options,
@@ -109,9 +133,11 @@ def train(
       segtrail train --recipe demo
       segtrail train --recipe demo --no-resume
     """
+    workspace = workspace_of(recipe)
+
     from components.train import train as run
 
-    run(Workspace.find(), recipe, resume)
+    run(workspace, recipe, resume)
 
 
 def evaluate(recipe: RecipeOption) -> None:
@@ -121,9 +147,11 @@ def evaluate(recipe: RecipeOption) -> None:
     Example:
       segtrail evaluate --recipe demo
     """
+    workspace = workspace_of(recipe)
+
     from components.evaluate import evaluate as run
 
-    run(Workspace.find(), recipe)
+    run(workspace, recipe)
 
 
 def gate(recipe: RecipeOption) -> None:

@@ -69,6 +69,7 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
         write_json(out.metrics, metrics)
     for part, m in metrics["slices"].items():
         say(f"{part:>22}: {m['n']:4d} images, {_in_words(m, task)}")
+    say(f"scores, overlays and the worst images in {result.root}")
     return result
 
 

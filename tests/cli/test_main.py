@@ -88,6 +88,19 @@ def test_a_misspelt_recipe_is_usage(monkeypatch, capsys):
     assert "Did you mean 'demo'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("stage", ["transform", "train", "evaluate", "augment"])
+def test_a_misspelt_recipe_is_told_before_tensorflow_is_imported(stage):
+    code = (
+        "import sys; from cli import main; "
+        f"print(main._run([{stage!r}, '--recipe', 'dmeo']), 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["2", "False"]
+    assert "Did you mean 'demo'?" in done.stderr
+
+
 def test_debugging_shows_the_traceback(tmp_path):
     quiet = segtrail("status", cwd=tmp_path)
     assert quiet.returncode == 1
