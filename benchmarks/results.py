@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, CURVES = "results.json", "results.png"
+CURVES = "results.png"
 # which metrics tell most of a recipe, and what others reached with the same idea
 TOLD: dict[str, tuple[tuple[str, ...], str]] = {
     "nuclei": (
@@ -61,7 +61,7 @@ def main() -> int:
     unknown = [name for name in options.recipes if name not in TOLD]
     if unknown:
         parser.error(f"no row for {', '.join(unknown)}; there are {', '.join(TOLD)}")
-    kept = options.out.parent / "images" / RESULTS
+    kept = options.out.with_suffix(".json")
     rows = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     for name in options.recipes or TOLD:
         found = read(options.workspace, name)
@@ -70,9 +70,10 @@ def main() -> int:
         elif options.recipes:
             parser.error(f"{name} is not evaluated in {options.workspace}: segtrail retrain first")
     rows = {name: rows[name] for name in TOLD if name in rows}
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    curves = options.out.parent / "images" / CURVES
+    curves.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    draw(rows, kept.parent / CURVES)
+    draw(rows, curves)
     options.out.write_text(page(rows), encoding="utf-8")
     print(f"{len(rows)} recipes in {options.out}")
     return 0

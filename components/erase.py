@@ -14,9 +14,10 @@ from components.ingestion.session import writing
 from components.ingestion.working_copies import described
 from segtrail import deliveries, git, split_ledger, tombstones
 from segtrail.errors import DataError
-from segtrail.params import load_dataset, near
+from segtrail.params import load_dataset
 from segtrail.split_ledger import LEDGER, Ledger
 from segtrail.tombstones import TOMBSTONES
+from segtrail.words import near
 from segtrail.workspace import Workspace
 
 

@@ -24,7 +24,7 @@ from model.verify import verify_in_fresh_process
 from segtrail.artifacts import VALIDATION, Examples, Model, TrainingRun, TransformGraph
 from segtrail.code import code_digest
 from segtrail.files import atomic_folder
-from segtrail.locks import alone
+from segtrail.lock import alone
 from segtrail.made_with import require_tiles
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say

@@ -20,7 +20,7 @@ from lineage.study_record import StudyRecord
 from segtrail.artifacts import Examples, TransformGraph
 from segtrail.errors import ConfigError, RejectedError, StageError
 from segtrail.files import write_text
-from segtrail.locks import alone
+from segtrail.lock import alone
 from segtrail.made_with import require_tiles
 from segtrail.params import dump, load_dataset, load_recipe
 from segtrail.progress import say

@@ -9,7 +9,7 @@ from typing import Any
 from model.augmentation import augment_normalised, augment_pixels
 from model.preprocessing import HISTOGRAM, IMAGE, normalise
 from model.tile_records import SHARE, TARGET, read_tiles, target_bits
-from segtrail.artifacts import STRATUM
+from segtrail.artifacts import slice_of
 from segtrail.colour import CHANNELS
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.settings.training import Training
@@ -111,7 +111,7 @@ def draw_shares(sizes: Mapping[str, float], oversample: float) -> dict[str, floa
     """
     slices: dict[str, dict[str, float]] = {}
     for name, size in sizes.items():
-        slices.setdefault(name.partition(STRATUM)[0], {})[name] = size
+        slices.setdefault(slice_of(name), {})[name] = size
     power = 1 - oversample
     of_slice = _in_parts({kind: sum(own.values()) ** power for kind, own in slices.items()})
     return {

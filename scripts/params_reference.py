@@ -14,10 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import TypeAdapter
-
 from segtrail.recipe import Params
-from segtrail.settings.base import Name
+from segtrail.settings.base import NAME_PATTERN
 from segtrail.settings.dataset import MaskKind
 from segtrail.settings.loss import READ_BY, LossName, head_of
 from segtrail.settings.metrics import metrics_of
@@ -56,7 +54,6 @@ MORE = {  # above the table of a part
     "Metrics": "What `gate` can ask for, by the masks and how many classes the recipe learns. The "
     "formulas are in `model.matching` and `model.evaluation`.",
 }
-_NAME = TypeAdapter(Name).json_schema()["pattern"]
 _WORDS = {"integer": "whole number", "string": "text", "null": "`null`", "boolean": "true or false"}
 _BOUNDS = {
     "minimum": "at least", "minItems": "at least", "minLength": "at least", "gt": "above",
@@ -124,7 +121,7 @@ def _kinds(node: dict[str, Any], titles: dict[str, str]) -> list[str]:
         named = f"{'name' if pattern else 'text'} to {_either(_kinds(values, titles))}"
         return [f"mapping{_bounds(node, ' of ')}: {named}"]
     if "pattern" in node:
-        return ["name" if node["pattern"] == _NAME else f"text like `{node['pattern']}`"]
+        return ["name" if node["pattern"] == NAME_PATTERN else f"text like `{node['pattern']}`"]
     return [_WORDS.get(kind, kind) + (_bounds(node, " ") if kind in ("integer", "number") else "")]
 
 

@@ -15,6 +15,11 @@ TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 STRATUM = "."  # between a slice and a part of it, such as images of one size
 
 
+def slice_of(stratum: str) -> str:
+    """Returns the slice of `<slice>` or `<slice>.<stratum>`."""
+    return stratum.partition(STRATUM)[0]
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A folder under `artifacts/<recipe>/` that one stage writes whole."""

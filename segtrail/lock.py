@@ -1,4 +1,4 @@
-"""One flow, or one ingestion, at a time in a workspace."""
+"""One process at a time: of all flows and ingestions of a workspace, or of one kind of work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+from segtrail.errors import StageError
 from segtrail.workspace import Workspace
 
 POLL_S = 0.5
@@ -43,5 +45,29 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"pid {os.getpid()}\n".encode(), 0)
         yield fd
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def alone(path: Path, busy: str) -> Iterator[None]:
+    """Holds a lock until the block ends; a process that dies gives it back.
+
+    Args:
+        path: The lock's file; it stays.
+        busy: What to say when another process holds it.
+
+    Raises:
+        StageError: Another process does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise StageError(busy, "wait until it ends, or stop it") from None
+    try:
+        yield
     finally:
         os.close(fd)

@@ -16,9 +16,10 @@ MADE_WITH = "made_with"  # in the statistics of the tiles
 
 def tile_settings(recipe: Recipe, task: Task) -> dict[str, Any]:
     """Returns all settings that tiles depend on, as plain JSON values."""
+    said = dump(recipe)
     return {
-        "preprocessing": dump(recipe)["preprocessing"],
-        "classes": dump(recipe)["classes"],
+        **{f"preprocessing.{key}": value for key, value in said["preprocessing"].items()},
+        "classes": said["classes"],
         "masks": task.masks,
         "numbers": [list(group) for group in task.numbers],
     }
@@ -34,19 +35,13 @@ def require_tiles(transform: TransformGraph, recipe: Recipe, task: Task) -> Tran
     made = read_json(transform.require().statistics).get(MADE_WITH)
     if made is None:  # by an earlier version, which did not tell
         return transform
-    wanted = tile_settings(recipe, task)
-    then, now = _flat(made), _flat(wanted)
-    changed = [key for key in (then | now) if then.get(key) != now.get(key)]
+    now = tile_settings(recipe, task)
+    changed = [key for key in made | now if made.get(key) != now.get(key)]
     if changed:
-        said = "; ".join(f"{key} was {then.get(key)}, is {now.get(key)}" for key in changed)
+        said = "; ".join(f"{key} was {made.get(key)}, is {now.get(key)}" for key in changed)
         raise StageError(
             f"{transform.root}: the tiles were made with other settings than params.yaml has: "
             f"{said}",
             f"segtrail transform --recipe {transform.recipe}",
         )
     return transform
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    inner = {f"preprocessing.{key}": value for key, value in settings["preprocessing"].items()}
-    return inner | {key: value for key, value in settings.items() if key != "preprocessing"}

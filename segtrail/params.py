@@ -13,7 +13,7 @@ from segtrail.errors import ConfigError
 from segtrail.params_errors import explain
 from segtrail.recipe import Params, Recipe
 from segtrail.settings.dataset import Dataset
-from segtrail.words import near as near
+from segtrail.words import near
 from segtrail.workspace import Workspace
 
 T = TypeVar("T")

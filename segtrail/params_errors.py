@@ -6,14 +6,12 @@ import functools
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter
 
 from segtrail.recipe import Params
-from segtrail.settings.base import Name
+from segtrail.settings.base import NAME_PATTERN
 from segtrail.words import hint
 
 Node = dict[str, Any]
-_NAME = TypeAdapter(Name).json_schema()["pattern"]
 
 
 def explain(error: dict[str, Any]) -> str:
@@ -52,7 +50,7 @@ def _said(error: dict[str, Any], location: list[Any]) -> str:
         items = f"{limit} item{'' if limit == 1 else 's'}"
         bound = f"at most {items}" if kind == "too_long" else f"at least {items}"
         return f"got {list(given)}; expected {bound}"
-    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == _NAME:
+    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:
         return f"got {given!r}; expected lower-case letters, digits and hyphens"
     text = f"got {given!r}; {error['msg'][0].lower()}{error['msg'][1:]}"
     if kind in ("float_type", "int_type") and _is_number(given):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from segtrail.errors import ConfigError
-from segtrail.params import near
+from segtrail.words import near
 
 
 @dataclass(frozen=True)

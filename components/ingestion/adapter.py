@@ -21,8 +21,8 @@ from components.ingestion.plugins import Failure, load_all
 from components.ingestion.problems import Problems
 from components.ingestion.reading import Delivered, read_image
 from segtrail.errors import ConfigError
-from segtrail.params import near
 from segtrail.settings.dataset import Dataset, MaskKind
+from segtrail.words import near
 
 # An id becomes a file name under data/; 200 bytes leave room for an ending.
 _PUNCTUATION = frozenset(" ._+@=()-")

@@ -10,9 +10,9 @@ from components.ingestion import versioning
 from components.ingestion.landing import Landing
 from segtrail import deliveries, split_ledger
 from segtrail.errors import ConfigError, DataError
-from segtrail.params import near
 from segtrail.progress import say
 from segtrail.split_ledger import Ledger
+from segtrail.words import near
 
 ERASURE = "erasure"  # the source of a delivery that erases
 _TOLD = 20  # ids in a commit message

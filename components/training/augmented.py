@@ -13,7 +13,7 @@ from components.training.samples import fullest_tile
 from model.augmentation import augment_pixels
 from model.tile_records import target_bits
 from segtrail import overlay
-from segtrail.artifacts import STRATUM
+from segtrail.artifacts import slice_of
 from segtrail.recipe import Recipe
 from segtrail.task import Task
 
@@ -37,7 +37,7 @@ def augmented_page(
 
     of_slices: dict[str, list[Path]] = {}
     for name, paths in tiles.items():
-        of_slices.setdefault(name.partition(STRATUM)[0], []).extend(paths)
+        of_slices.setdefault(slice_of(name), []).extend(paths)
     pictures, titles = [], []
     for row, (name, paths) in enumerate(list(of_slices.items())[:_ROWS]):
         tile = fullest_tile(paths, recipe)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segtrail.errors import ConfigError
-from segtrail.params import near
+from segtrail.words import near
 
 IN_PROCESS = "FnApiRunner"  # "DirectRunner" may download another one
 _DOCS = "docs/runners.md has the commands for each runner"

@@ -11,10 +11,11 @@ from typing import Any
 
 from components.tuning.fields import ABSENT, all_fields, get_field, remove_field, set_field
 from segtrail.errors import ConfigError
-from segtrail.params import check_params, dump, near
+from segtrail.params import check_params, dump
 from segtrail.recipe import Recipe
 from segtrail.settings.dataset import Dataset
 from segtrail.settings.tuning import Choices, Entry, Range
+from segtrail.words import near
 
 _DIGITS = 4  # of a drawn number: what stands in params.yaml is what was trained with
 Values = dict[str, Any]

@@ -3,7 +3,7 @@
 import pytest
 
 from segtrail.errors import StageError
-from segtrail.locks import alone
+from segtrail.lock import alone
 
 
 def test_a_second_one_is_refused_until_the_first_has_ended(tmp_path):
