@@ -73,4 +73,5 @@ class Emergence(keras.callbacks.Callback):
                 mask = masks[..., : len(self._task.classes)].astype(bool)
                 pictures.append(overlay.draw_classes(picture, mask, self._true[tile]))
                 titles.append(f"{self._titles[tile]}  step {steps[epoch]}")
-        return overlay.sheet(pictures, titles, _SIDE, columns=len(shown))
+        page = overlay.sheet(pictures, titles, _SIDE, columns=len(shown))
+        return np.vstack([overlay.legend(self._task.classes, page.shape[1]), page])

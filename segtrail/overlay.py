@@ -105,6 +105,29 @@ def _outline(labels: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     return edge & (labels > 0)
 
 
+def legend(classes: Sequence[str], width: int) -> npt.NDArray[np.uint8]:
+    """Returns a line that explains `draw_classes`: each class's colour, and what is dotted.
+
+    Args:
+        classes: The names, up to 8.
+        width: Pixels.
+
+    Returns:
+        uint8 RGB `[24, width, 3]`.
+    """
+    line = np.full((24, width, 3), 255, np.uint8)
+    x = 4
+    words = [*zip(classes, CLASSES, strict=False), ("(outlines; dotted: true)", None)]
+    for word, colour in words:
+        if colour is not None:
+            cv2.rectangle(line, (x, 7), (x + 10, 17), colour, -1)
+            cv2.rectangle(line, (x, 7), (x + 10, 17), (0, 0, 0), 1)
+            x += 15
+        cv2.putText(line, word, (x, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        x += cv2.getTextSize(word, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0] + 14
+    return line
+
+
 def sheet(
     pictures: Sequence[npt.NDArray[Any]],
     titles: Sequence[str],

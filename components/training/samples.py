@@ -15,14 +15,16 @@ from segtrail.recipe import Recipe
 from segtrail.settings.loss import head_of
 from segtrail.task import Task
 
-_ROWS = 4
+_ROWS = 8
 _LOOKED_AT = 32  # tiles of a slice
 
 
 def emergence(
     tiles: Mapping[str, Sequence[Path]], graph: Any, recipe: Recipe, task: Task
 ) -> Emergence:
-    """Returns a callback over one tile a slice, of the first ones that with most foreground.
+    """Returns a callback over one tile of each of up to eight slices.
+
+    Of the first tiles of a slice it is the one with most foreground.
 
     Args:
         tiles: TFRecords of the validation split, by slice.

@@ -97,18 +97,19 @@ def _draw(study: Study, path: Path) -> None:
     )
     if own := study.own_trial():
         scores.axhline(own.value, color="0.3", linestyle=":", label="the recipe as it is")
-    scores.set(xlabel="trial", title="IoU of the validation tiles")
+    scores.set(xlabel="trial", ylabel="IoU", title="IoU of the validation tiles")
     scores.xaxis.get_major_locator().set_params(integer=True)
     scores.legend()
     for trial in [*pruned, *complete]:
         steps = sorted(trial.intermediate_values)
         colour = "0.8" if trial in pruned else None
         curves.plot(steps, [trial.intermediate_values[s] for s in steps], color=colour, alpha=0.7)
-    curves.set(xlabel="step", title="learning curves (grey: given up)")
+    curves.set(xlabel="step", ylabel="IoU", title="learning curves (grey: given up)")
     weighed = importance(study)
     names = list(weighed)[::-1]
     weights.barh([n.removeprefix("training.") for n in names], [weighed[n] for n in names])
     weights.axis("on" if names else "off")
+    weights.set(xlabel="share" if names else "")
     weights.set(title="importance" if names else f"importance: from {_ENOUGH} complete trials on")
     for ax in (scores, curves):
         ax.grid(alpha=0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from textwrap import shorten
 
 import keras
 
@@ -54,8 +55,14 @@ def _load(network: keras.Model, path: Path, sha256: str | None) -> None:
     # whatever h5py and Keras say of a damaged file or of another model's
     except Exception as e:
         raise ConfigError(
-            f"{field}: not the weights of {network.name} without its classifier: {e}"
+            f"{field}: not the weights of {network.name} without its classifier: {_first(e)}"
         ) from None
+
+
+def _first(error: Exception) -> str:
+    """Returns what an error says first: Keras goes on to list every layer of the network."""
+    said = str(error).strip() or type(error).__name__
+    return shorten(said.splitlines()[0], 300, placeholder=" …")
 
 
 def _imagenet() -> keras.Model:

@@ -36,6 +36,15 @@ def test_the_true_outline_is_dotted_and_the_predicted_one_goes_over_it():
     np.testing.assert_array_equal(same, overlay.draw_classes(DARK, predicted))
 
 
+def test_the_legend_shows_each_class_in_its_colour_in_the_order_of_the_classes():
+    line = overlay.legend(["cytoplasm", "nucleus"], 600)
+    assert line.shape == (24, 600, 3)
+    places = [np.argwhere(where(line, colour))[:, 1].min() for colour in overlay.CLASSES[:2]]
+    assert places == sorted(places)
+    assert not where(line, overlay.CLASSES[2]).any()
+    assert overlay.legend(["nucleus"], 60).shape == (24, 60, 3)  # too narrow: cut off, no error
+
+
 @pytest.mark.parametrize("shape", [(40, 60), (40, 60, 3), (40, 60, 4)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_small_images_of_any_kind_are_made_large_enough_to_look_at(shape, dtype):
