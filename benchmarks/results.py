@@ -4,8 +4,7 @@
 
 WORKSPACE is a clone in which `segtrail retrain --recipe R` ran for each recipe; it is only read.
 Rows of recipes that are not there, or not named, stay as they are in the page. CPU minutes are of
-the process of `segtrail train`, minutes of its run in MLflow; the interval is a bootstrap over test
-images, as the gate takes it.
+the process of `segtrail train`, minutes of its run in MLflow; intervals are as the gate takes them.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,9 +83,9 @@ def read(root: Path, name: str) -> dict[str, Any] | None:
     """Returns what a recipe reached, or None where it is not evaluated."""
     import pandas as pd
 
-    from components.gating.bootstrap import mean_interval
     from lineage import mlflow_record
     from model.evaluation import values
+    from model.uncertainty import Level
     from segtrail.artifacts import Evaluation, TrainingRun
     from segtrail.files import read_json
     from segtrail.workspace import Workspace
@@ -100,8 +100,9 @@ def read(root: Path, name: str) -> dict[str, Any] | None:
     metrics = {}
     for metric in TOLD[name][0]:
         each = values(per_image, metric)
-        low, high = mean_interval(each, list(per_image["group"]), 0.95, 10_000, 1)
-        metrics[metric] = [float(each.mean()), low, high]
+        ends = Level(each, list(per_image["group"]), 10_000, 1).interval(0.95)
+        # two groups have no interval
+        metrics[metric] = [float(each.mean()), *(e if math.isfinite(e) else None for e in ends)]
     with open(training.root / "history.csv", newline="", encoding="utf-8") as f:
         history = [[int(float(row["step"])), float(row["val_iou"])] for row in csv.DictReader(f)]
     return {
@@ -145,8 +146,9 @@ def page(rows: dict[str, Any]) -> str:
         "Made by `python benchmarks/results.py WORKSPACE` after `segtrail ingest` and",
         "`segtrail retrain --recipe <recipe>` in a fresh clone. Test splits without relatives of",
         "training images; each image scored at its own size through the SavedModel's serving",
-        "signature, with 95 % bootstrap intervals over images. Published figures are on other",
-        "splits: they tell the order of size, not who is better.",
+        "signature, with 95 % intervals as the [gate](gates.md) takes them where there are enough",
+        "groups of images. Published figures are on other splits: they tell the order of size, not",
+        "who is better.",
         "",
         "| recipe | network | trained | test images | reached | published |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -167,8 +169,10 @@ def _time(row: dict[str, Any]) -> str:
     return f"{row['cpu_minutes']:.0f} CPU min ({row['minutes']:.0f} min)"
 
 
-def _reached(metric: str, value: float, low: float, high: float) -> str:
+def _reached(metric: str, value: float, low: float | None, high: float | None) -> str:
     digits = 1 if metric.startswith("count") else 3
+    if low is None or high is None:
+        return f"{metric} **{value:.{digits}f}** (too few groups for an interval)"
     return f"{metric} **{value:.{digits}f}** ({low:.{digits}f} to {high:.{digits}f})"
 
 

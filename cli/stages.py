@@ -167,7 +167,11 @@ def gate(recipe: RecipeOption) -> None:
 
     verdict = judge(Workspace.find(), recipe)
     if verdict["verdict"] != "pass":
-        says = [rule["says"] for rule in verdict["rules"] if rule["verdict"] != "pass"]
+        says = [
+            rule["says"]
+            for rule in verdict["rules"]
+            if rule["verdict"] != "pass" and rule["decides"]
+        ]
         kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
         raise kind(f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from components.gating.rules import apply_rules, overall, to_json
-from model.evaluation import score, segments
-from model.examples import read_examples
-from segtrail.artifacts import TEST, Evaluation, Examples, Model, Verdict
-from segtrail.code import code_digest
-from segtrail.errors import LineageError, StageError
-from segtrail.files import atomic_path, read_json, sha256_bytes, write_json
+from components.gating.champion import champion_of, champion_scores
+from components.gating.rules import apply_rules
+from components.gating.verdict import overall
+from segtrail.artifacts import Evaluation, Model, Verdict
+from segtrail.errors import StageError
+from segtrail.files import read_json, write_json
 from segtrail.params import dump, load_recipe
-from segtrail.progress import say, track
-from segtrail.recipe import Recipe
+from segtrail.progress import say
 from segtrail.saved_model import digest
-from segtrail.task import load_task
 from segtrail.workspace import Workspace
-from serving.config import champion as champion_version
 
 _SIGNS = {"pass": "pass", "fail": "FAIL", "insufficient evidence": "????"}
 
@@ -46,13 +41,21 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
             f"segtrail retrain --recipe {name}",
         )
     candidate = pd.read_parquet(evaluation.per_image)
-    champion = _champion(workspace, name)
+    champion = champion_of(workspace, name)
+    notes: list[str] = []
     scores = None
-    if champion is not None and champion["model_digest"] == model_digest:
-        scores = candidate
-    elif champion is not None:
-        scores = _champion_scores(workspace, name, recipe, champion, metrics["examples_digest"])
-        if scores is None:  # no pair of images: the relative rules say that they cannot tell
+    if not recipe.gate.relative:
+        notes.append("the recipe compares no candidate with the champion (gate.relative)")
+    elif champion is None:
+        notes.append("no champion yet: the first model is judged by the absolute rules alone")
+    elif champion["model_digest"] == model_digest:
+        notes.append(f"the candidate is the champion, v{champion['version']}: nothing to compare")
+    else:
+        scores, problem = champion_scores(
+            workspace, name, recipe, champion, metrics["examples_digest"]
+        )
+        if problem:  # no pair of images: the relative rules say that they cannot tell
+            notes.append(problem)
             scores = candidate.iloc[:0]
     rules = apply_rules(recipe.gate, candidate, scores)
     verdict = {
@@ -61,66 +64,13 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         "model_digest": model_digest,
         "champion": champion,
         "gate": dump(recipe.gate),
-        "rules": [to_json(rule) for rule in rules],
+        "rules": [rule.to_json() for rule in rules],
+        "notes": notes,
     }
     write_json(Verdict.of(workspace, name).path, verdict)
     for rule in rules:
         say(f"{_SIGNS[rule.verdict]}  {rule.rule}\n      {rule.says}")
-    if champion is None and recipe.gate.relative:
-        say("      no champion yet: the first model is judged by the absolute rules alone")
+    for note in notes:
+        say(f"note  {note}")
     say(f"verdict: {verdict['verdict']}")
     return verdict
-
-
-def _champion(workspace: Workspace, name: str) -> dict[str, Any] | None:
-    version = champion_version(workspace.models_config, name)
-    if version is None:
-        return None
-    folder = workspace.models / name / str(version)
-    if not folder.is_dir():
-        raise LineageError(
-            f"{workspace.models_config} says that v{version} of {name} serves, but {folder} is "
-            "not there",
-            "segtrail promote --recover",
-        )
-    return {"version": version, "model_digest": digest(folder)}
-
-
-def _champion_scores(
-    workspace: Workspace,
-    name: str,
-    recipe: Recipe,
-    champion: dict[str, Any],
-    examples_digest: str,
-) -> Any:
-    """Returns the champion's per-image scores on the present test images.
-
-    What counts as an object is what the recipe says now, for both models. None stands for a
-    champion that segments something else, which cannot be compared.
-    """
-    import pandas as pd
-
-    task = load_task(workspace, name)
-    counted = recipe.objects.model_dump_json()
-    facts = f"{champion['model_digest']} {examples_digest} {code_digest()} {counted}"
-    key = sha256_bytes(facts.encode())[:16]
-    kept: Path = workspace.scratch / "champion-scores" / name / f"{key}.parquet"
-    if not kept.exists():
-        from segtrail.session import SessionModel
-
-        examples = Examples.of(workspace, name).require()
-        wanted = list(read_examples(examples.records(TEST)))
-        model = SessionModel(workspace.models / name / str(champion["version"]))
-        if (theirs := segments(model)) != (task.masks, task.classes):
-            say(
-                f"      the champion v{champion['version']} segments {theirs[0]} of "
-                f"{', '.join(theirs[1])}, the candidate {task.masks} of "
-                f"{', '.join(task.classes)}: they cannot be compared"
-            )
-            return None
-        what = f"scoring the champion, v{champion['version']}"
-        answers = score(model, wanted, task, recipe.objects)
-        rows = [answer.row for answer in track(answers, what, len(wanted))]
-        with atomic_path(kept) as temporary:
-            pd.DataFrame(rows).to_parquet(temporary, index=False)
-    return pd.read_parquet(kept)

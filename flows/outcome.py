@@ -66,7 +66,9 @@ def already_serves(recipe: str, version: int) -> str:
 def rejection(workspace: Workspace, recipe: str) -> str:
     """Returns what the rules that did not pass say."""
     verdict = read_json(Verdict.of(workspace, recipe).require().path)
-    says = [rule["says"] for rule in verdict["rules"] if rule["verdict"] != "pass"]
+    says = [
+        rule["says"] for rule in verdict["rules"] if rule["verdict"] != "pass" and rule["decides"]
+    ]
     return "; ".join(says)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from lineage.evidence import Evidence, rest_on, same
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
+from segtrail.settings.base import ALL, EACH
 
 
 def validated(e: Evidence) -> str:
@@ -36,14 +37,17 @@ def judged(e: Evidence) -> str:
     same("the model that was judged", verdict["model_digest"], digest, "the ledger")
     slices = rest_on(lambda: _result(e, "evaluation/metrics.json"))["slices"]
     for rule in verdict["rules"]:
-        same(f"the verdict on {rule['rule']}", rule["verdict"], "pass", "a promotion")
+        if rule.get("decides", True):  # older verdicts: every rule decides
+            same(f"the verdict on {rule['rule']}", rule["verdict"], "pass", "a promotion")
     wanted = e.params["gate"]["absolute"]
     for rule in wanted:
-        _check_rule(rule, slices)
-        if not any(_is_about(given, rule) for given in verdict["rules"]):
-            raise LineageError(
-                f"the verdict has no rule on {rule['metric']} of the slice {rule['slice']}"
-            )
+        every = sorted(set(slices) - {ALL}) if rule["slice"] == EACH else [rule["slice"]]
+        for name in every:
+            given = [each for each in verdict["rules"] if _is_about(each, rule, name)]
+            if not given:
+                raise LineageError(f"the verdict has no rule on {rule['metric']} of {name}")
+            if any(each.get("decides", True) for each in given):
+                _check_rule(rule, name, slices)
     return f"{len(verdict['rules'])} rules passed, on the numbers of the evaluation"
 
 
@@ -67,9 +71,9 @@ def _result_bytes(e: Evidence, name: str) -> bytes:
     return content
 
 
-def _check_rule(rule: dict[str, Any], slices: dict[str, Any]) -> None:
-    """Compares a rule of the recipe with the evaluation anew."""
-    measured = slices.get(rule["slice"], {}).get(rule["metric"])
+def _check_rule(rule: dict[str, Any], name: str, slices: dict[str, Any]) -> None:
+    """Compares a rule of the recipe with the evaluation of one slice anew."""
+    measured = slices.get(name, {}).get(rule["metric"])
     low, high = rule.get("min"), rule.get("max")
     if (
         measured is None
@@ -78,10 +82,9 @@ def _check_rule(rule: dict[str, Any], slices: dict[str, Any]) -> None:
     ):
         bound = f"at least {low}" if low is not None else f"at most {high}"
         raise LineageError(
-            f"{rule['metric']} of the slice {rule['slice']} is {measured}; the recipe "
-            f"asks for {bound}"
+            f"{rule['metric']} of the slice {name} is {measured}; the recipe asks for {bound}"
         )
 
 
-def _is_about(given: dict[str, Any], rule: dict[str, Any]) -> bool:
-    return given["metric"] == rule["metric"] and given["slice"] == rule["slice"]
+def _is_about(given: dict[str, Any], rule: dict[str, Any], name: str) -> bool:
+    return given["metric"] == rule["metric"] and given["slice"] == name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from segtrail.settings.base import ALL, Name, Strict
+from segtrail.settings.base import ALL, EACH, Name, Strict
 from segtrail.settings.classes import BACKGROUND, NO_BACKGROUND, Classes
 from segtrail.settings.dataset import Dataset
 from segtrail.settings.drift import Drift
@@ -79,7 +79,7 @@ class Params(Strict):
                 )
             _check_classes(name, recipe, self.datasets[recipe.dataset])
             _check_task(name, recipe, self.datasets[recipe.dataset])
-            known = {ALL, *self.datasets[recipe.dataset].slices.values()}
+            known = {ALL, EACH, *self.datasets[recipe.dataset].slices.values()}
             rules: list[AbsoluteRule | RelativeRule] = [
                 *recipe.gate.absolute,
                 *recipe.gate.relative,

@@ -11,6 +11,7 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9-]*$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy and scikit-learn take
 ALL = "all"  # the slice that is every image
+EACH = "each"  # every slice by itself
 
 
 class Strict(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from segtrail.settings.base import ALL, Fraction, Name, Seed, Strict
+from segtrail.settings.base import ALL, EACH, Fraction, Name, Seed, Strict
 
 MaskKind = Literal["instances", "classes", "multilabel"]
 
@@ -65,9 +65,10 @@ class Dataset(Strict):
 
     @field_validator("slices")
     @classmethod
-    def _all_is_taken(cls, slices: dict[str, str]) -> dict[str, str]:
-        if ALL in slices.values():
-            raise ValueError(f"{ALL!r} stands for every image; call the slice something else")
+    def _two_are_taken(cls, slices: dict[str, str]) -> dict[str, str]:
+        for name, stands_for in {ALL: "every image", EACH: "every slice by itself"}.items():
+            if name in slices.values():
+                raise ValueError(f"{name!r} stands for {stands_for}; call the slice something else")
         return slices
 
     @model_validator(mode="after")

@@ -2,70 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from segtrail.settings.base import ALL, Fraction, Seed, Strict
-from segtrail.settings.metrics import Metric
+from segtrail.settings.metrics import Metric, highest
+
+FEW, FEW_FOR_A_BOUND, FEW_FOR_A_CHANGE = 5, 25, 6
 
 
-def _at_most_one(name: str) -> str:
-    if name == "count_error":
-        raise ValueError("a margin of count_error is not known; use ap_50")
-    return name
-
-
-class AbsoluteRule(Strict):
-    """`metric >= min` (or `<= max`) on one slice of the test split."""
+class Rule(Strict):
+    """What rules of both kinds say."""
 
     metric: Metric = Field(description="its mean over the images is judged")
-    slice: str = Field(default=ALL, description="a value of the dataset's slices; all: every image")
+    slice: str = Field(
+        default=ALL,
+        description="a value of the dataset's slices; all: every image; each: a rule for each of "
+        "the slices that the test split has",
+    )
+    min_images: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="fewer images, or groups of such that belong together where a bound is "
+        f"judged, are insufficient evidence; by default {FEW} images, {FEW_FOR_A_BOUND} groups for "
+        f"a bound, {FEW_FOR_A_CHANGE} for that of a change",
+    )
+    too_few: Literal["block", "report"] = Field(
+        default="block",
+        description="report: a slice with fewer images does not keep a candidate from passing",
+    )
+
+
+class AbsoluteRule(Rule):
+    """`metric >= min` (or `<= max`) on one slice of the test split."""
+
     min: float | None = Field(
-        default=None, description="give one of min and max: 0 to 1, of count_error 0 or more"
+        default=None, description="give one of min and max: 0 to 1, of errors 0 or more"
     )
-    max: float | None = Field(
-        default=None, description="give one of min and max: 0 to 1, of count_error 0 or more"
+    max: float | None = Field(default=None, description="give one of min and max")
+    judged: Literal["value", "bound"] = Field(
+        default="value",
+        description="value: the mean of the test images; bound: the end of its interval, so that "
+        "the mean of all images like them is within",
     )
-    min_images: Annotated[int, Field(ge=1)] = Field(
-        default=5, description="fewer images are insufficient evidence"
-    )
+
+    @property
+    def least(self) -> int:
+        """How many images or groups it takes."""
+        return self.min_images or (FEW if self.judged == "value" else FEW_FOR_A_BOUND)
 
     @model_validator(mode="after")
     def _one_bound(self) -> AbsoluteRule:
         if (self.min is None) == (self.max is None):
             raise ValueError("give one of min and max")
-        bound = self.max if self.min is None else self.min
-        if bound is not None and (bound < 0 or (bound > 1 and self.metric != "count_error")):
-            allowed = "0 or more" if self.metric == "count_error" else "between 0 and 1"
+        bound, most = self.max if self.min is None else self.min, highest(self.metric)
+        if bound is not None and not 0 <= bound <= most:
+            allowed = "0 or more" if most == float("inf") else f"between 0 and {most:g}"
             raise ValueError(f"{self.metric} is {allowed}; a bound of {bound} is out of reach")
         return self
 
 
-class RelativeRule(Strict):
-    """The candidate's mean is not below the champion's by more than `margin`."""
+class RelativeRule(Rule):
+    """The candidate is not worse than the champion, on the same images, by more than `margin`."""
 
-    metric: Annotated[Metric, AfterValidator(_at_most_one)] = Field(
-        default="mean_iou", description="any but count_error"
+    metric: Metric = Field(default="mean_iou", description="its mean over the images is compared")
+    margin: Annotated[float, Field(ge=0)] = Field(
+        default=0.01, description="what the metric may be worse by, in its own unit"
     )
-    slice: str = Field(default=ALL, description="a value of the dataset's slices; all: every image")
-    margin: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.01, description="what the mean may fall by"
+    judged: Literal["value", "bound"] = Field(
+        default="bound",
+        description="bound: the whole interval of the change must be better than -margin; value: "
+        "the change on the test images alone, which says nothing about other images",
     )
-    confidence: Fraction = Field(
-        default=0.95, description="of the interval of the change, which must lie above -margin"
-    )
-    min_images: Annotated[int, Field(ge=2)] = Field(
-        default=5, description="fewer images that both models scored are insufficient evidence"
-    )
+
+    @property
+    def least(self) -> int:
+        """How many images or groups it takes."""
+        return self.min_images or (FEW if self.judged == "value" else FEW_FOR_A_CHANGE)
+
+    @model_validator(mode="after")
+    def _margin_in_reach(self) -> RelativeRule:
+        if self.margin > highest(self.metric):
+            raise ValueError(
+                f"{self.metric} is between 0 and {highest(self.metric):g}; with a margin of "
+                f"{self.margin:g} nothing would be refused"
+            )
+        return self
 
 
 class Gate(Strict):
-    """Rules that a candidate must all pass."""
+    """Rules that a candidate must all pass; docs/gates.md tells how sure their verdicts are."""
 
     absolute: list[AbsoluteRule] = Field(min_length=1)
     relative: list[RelativeRule] = Field(default=[])
-    resamples: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
-        default=10_000, description="of the bootstrap that gives the intervals"
+    confidence: Fraction = Field(default=0.95, description="of all intervals, two-sided")
+    correction: Literal["holm", "none"] = Field(
+        default="holm",
+        description="holm: however many slices are tested, the chance that one is falsely said "
+        "to fail stays below (1 - confidence) / 2; none: that is so for each of them",
     )
-    seed: Seed = Field(default=1, description="of the bootstrap")
+    resamples: Annotated[int, Field(ge=1000, le=1_000_000)] = Field(
+        default=10_000, description="that the intervals rest on"
+    )
+    seed: Seed = Field(default=1, description="of the resamples")

@@ -18,6 +18,7 @@ OF_SOME: dict[str, str] = {  # and what each of them needs
     "rand_f": "masks: classes of which one is learnt",
     f"dice_{FOREGROUND}": "more than one class",
 }
+ERRORS = ("count_error",)  # less is better, and there is no most; all others are from 0 to 1
 
 
 def metrics_of(masks: MaskKind, classes: Sequence[str]) -> list[str]:
@@ -39,6 +40,16 @@ def metrics_of(masks: MaskKind, classes: Sequence[str]) -> list[str]:
         *(name for name, has in have.items() if has),
         *(f"{kind}{name}" for name in classes for kind in OF_A_CLASS),
     ]
+
+
+def highest(metric: str) -> float:
+    """Returns the most that a metric can be; the least is 0."""
+    return float("inf") if metric in ERRORS else 1.0
+
+
+def less_is_better(metric: str) -> bool:
+    """Returns whether a metric is of what is wrong."""
+    return metric in ERRORS
 
 
 def _known_metric(name: str) -> str:

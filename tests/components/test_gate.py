@@ -128,3 +128,29 @@ def test_the_champions_objects_are_counted_as_the_recipe_says(workspace, min_siz
     (kept,) = (workspace.scratch / "champion-scores" / "r").iterdir()
     # the champion answers one strip of 24 pixels
     assert set(pd.read_parquet(kept)["count_predicted"]) == {1 if min_size == 0 else 0}
+
+
+def test_a_champion_that_does_not_load_is_no_evidence_and_the_verdict_tells_the_way_out(workspace):
+    serve(workspace, ["cytoplasm", "nucleus"], "classes")
+    write_text(workspace.models / "r" / "1" / "saved_model.pb", "damaged")
+    verdict = judge(workspace, "r")
+    assert verdict["verdict"] == "insufficient evidence"
+    (note,) = verdict["notes"]
+    assert "the champion v1 does not answer" in note
+    assert "segtrail rollback VERSION --recipe r" in note
+    assert not (workspace.scratch / "champion-scores").exists()
+
+
+def test_the_champion_itself_is_not_compared_with_itself(workspace):
+    folder = workspace.models / "r" / "1"
+    write_text(folder / "saved_model.pb", "the candidate")
+    config.set_champion(workspace.models_config, "r", folder.parent, 1)
+    verdict = judge(workspace, "r")
+    assert (verdict["verdict"], len(verdict["rules"])) == ("pass", 1)
+    assert verdict["notes"] == ["the candidate is the champion, v1: nothing to compare"]
+
+
+def test_the_first_model_is_judged_by_absolute_rules_and_the_verdict_says_so(workspace):
+    verdict = judge(workspace, "r")
+    assert (verdict["verdict"], len(verdict["rules"])) == ("pass", 1)
+    assert "the first model is judged by the absolute rules alone" in verdict["notes"][0]

@@ -1,13 +1,13 @@
-"""The gate's rules and their statistics."""
+"""The gate's rules."""
+
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from components.gating.bootstrap import mean_interval
-from components.gating.rules import FAIL, INSUFFICIENT, PASS, apply_rules, overall
+from components.gating.rules import apply_rules
+from components.gating.verdict import FAIL, INSUFFICIENT, PASS, overall
 from segtrail.settings.gate import Gate
 
 
@@ -35,33 +35,6 @@ def gate(absolute=None, relative=None):
 
 def verdict(rules, candidate, champion=None):
     return [found.verdict for found in apply_rules(rules, candidate, champion)]
-
-
-def test_the_interval_holds_the_true_mean_as_often_as_it_says():
-    generator = np.random.default_rng(4)
-    truth, held = 0.5, 0
-    for trial in range(300):
-        values = generator.beta(5, 5, 40)
-        low, high = mean_interval(values, [str(i) for i in range(40)], 0.9, 1000, trial)
-        held += low <= truth <= high
-    # 300 trials at 0.9: 4 standard errors are 0.07; the percentile interval is a little narrow
-    assert 0.82 < held / 300 < 0.97
-
-
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=30), st.integers(0, 5))
-@settings(max_examples=30)
-def test_the_interval_is_repeatable_and_within_the_values(values, seed):
-    array, groups = np.asarray(values), [str(i) for i in range(len(values))]
-    low, high = mean_interval(array, groups, 0.95, 1000, seed)
-    assert (low, high) == mean_interval(array, groups, 0.95, 1000, seed)
-    assert array.min() - 1e-9 <= low <= high <= array.max() + 1e-9
-
-
-def test_images_of_one_group_are_one_piece_of_evidence():
-    values = np.repeat([0.2, 0.8, 0.5, 0.6], 10)
-    apart = mean_interval(values, [str(i) for i in range(40)], 0.95, 2000, 1)
-    together = mean_interval(values, [str(i // 10) for i in range(40)], 0.95, 2000, 1)
-    assert together[1] - together[0] > 2 * (apart[1] - apart[0])
 
 
 @pytest.mark.parametrize(
@@ -98,12 +71,20 @@ def test_relative_rules_pair_the_same_images_whatever_their_order():
     assert relative.n == 20
 
 
-def test_images_of_one_group_alone_cannot_tell_two_models_apart():
-    rules = gate(relative=[{"metric": "mean_iou", "margin": 0.01}])
-    block = ["slices-000-003"] * 9
-    found = apply_rules(rules, scores([0.8] * 9, groups=block), scores([0.7] * 9, groups=block))
-    assert [rule.verdict for rule in found] == [PASS, INSUFFICIENT]
-    assert "all 9 test images are of one group" in found[1].says
+def test_images_of_few_groups_cannot_tell_two_models_apart():
+    rules = gate(
+        relative=[
+            {"metric": "mean_iou", "margin": 0.01},
+            {"metric": "mean_iou", "margin": 0.01, "judged": "value"},
+        ]
+    )
+    blocks = [f"slices-{i // 3}" for i in range(9)]
+    found = apply_rules(rules, scores([0.8] * 9, groups=blocks), scores([0.7] * 9, groups=blocks))
+    assert [rule.verdict for rule in found] == [PASS, INSUFFICIENT, PASS]
+    assert "only 9 test images in 3 groups with scores of both models" in found[1].says
+    assert found[1].interval is None
+    assert "on the test images" in found[2].rule
+    json.dumps([rule.to_json() for rule in found], allow_nan=False)
 
 
 def test_without_a_champion_only_absolute_rules_apply():
@@ -119,3 +100,106 @@ def test_overall_is_the_worst_that_was_said():
     assert overall(found) == FAIL
     assert overall(found[1:]) == INSUFFICIENT
     assert overall([]) == PASS
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected", "says"),
+    [
+        ({"min": 0.5, "judged": "bound"}, PASS, "surely at least 0.5"),
+        ({"min": 0.62, "judged": "bound"}, INSUFFICIENT, "to tell if it is at least 0.62"),
+        ({"min": 0.8, "judged": "bound"}, FAIL, "surely not at least 0.8"),
+        ({"min": 0.5, "judged": "bound", "min_images": 41}, INSUFFICIENT, "at least 41"),
+        ({"min": 0.5, "judged": "value", "min_images": 40}, PASS, "at least 0.5 is asked"),
+    ],
+)
+def test_an_absolute_rule_may_ask_for_the_bound_of_the_interval(rule, expected, says):
+    iou = np.random.default_rng(1).normal(0.62, 0.1, 40).clip(0, 1)
+    (found,) = apply_rules(gate([{"metric": "mean_iou"} | rule]), scores(iou), None)
+    assert found.verdict == expected
+    assert says in found.says
+
+
+def test_a_bound_of_few_images_is_no_evidence_unless_the_rule_says_so():
+    few = scores(np.random.default_rng(1).uniform(0.7, 0.9, 24))
+    asked = {"metric": "mean_iou", "min": 0.5, "judged": "bound"}
+    assert verdict(gate([asked]), few) == [INSUFFICIENT]
+    assert verdict(gate([asked | {"min_images": 20}]), few) == [PASS]
+
+
+@pytest.mark.parametrize(("change", "expected"), [(-1, PASS), (0.02, PASS), (4, FAIL)])
+def test_of_errors_less_is_better(change, expected):
+    theirs = scores([0.7] * 20)
+    ours = theirs.assign(count_predicted=theirs["count_predicted"] + change)
+    rules = gate(relative=[{"metric": "count_error", "margin": 0.5}])
+    found = apply_rules(rules, ours, theirs)[1]
+    assert found.verdict == expected
+    assert found.rule == "count_error not above the champion's by more than 0.5"
+    assert found.value == pytest.approx(change)
+
+
+def of_slices(n, each, offset):
+    """Returns candidate and champion of n slices, the candidate better by each one's offset."""
+    generator = np.random.default_rng(7)
+    theirs, ours = [], []
+    for k in range(n):
+        base = generator.uniform(0.6, 0.9, each)
+        names = {key: [f"{k}-{i}" for i in range(each)] for key in ("image", "group")}
+        theirs.append(scores(base, f"s{k}").assign(**names))
+        ours.append(
+            scores(base + offset[k] + generator.normal(0, 0.02, each), f"s{k}").assign(**names)
+        )
+    return pd.concat(ours), pd.concat(theirs)
+
+
+def test_each_slice_is_judged_and_a_worse_one_stops_what_is_better_on_the_whole():
+    ours, theirs = of_slices(4, 30, [0.1, 0.1, 0.1, -0.08])
+    rules = gate(relative=[{"margin": 0.01}, {"slice": "each", "margin": 0.02}])
+    found = apply_rules(rules, ours, theirs)[1:]
+    assert [(rule.slice, rule.verdict) for rule in found] == [
+        ("all", PASS), ("s0", PASS), ("s1", PASS), ("s2", PASS), ("s3", FAIL),
+    ]  # fmt: skip
+    assert overall(found) == FAIL
+    assert found[0].p_adjusted is None
+    assert found[4].p_adjusted >= found[4].p_fail
+
+
+def test_holm_asks_more_of_a_failure_among_many_slices_and_nothing_of_passes():
+    offsets = [0.0] * 9 + [-0.0295]
+    ours, theirs = of_slices(10, 20, offsets)
+    rule = {"slice": "each", "margin": 0.02}
+    alone = apply_rules(gate(relative=[rule | {"slice": "s9"}]), ours, theirs)[1]
+    assert alone.verdict == FAIL
+    by = {}
+    for correction in ("holm", "none"):
+        settings = gate(relative=[rule]).model_dump() | {"correction": correction}
+        by[correction] = apply_rules(Gate.model_validate(settings), ours, theirs)
+    assert by["none"][10].verdict == FAIL
+    assert by["holm"][10].verdict == INSUFFICIENT
+    assert "by Holm" in by["holm"][10].says
+    assert [r.verdict for r in by["holm"][1:10]] == [r.verdict for r in by["none"][1:10]]
+
+
+@pytest.mark.parametrize(("too_few", "expected"), [("block", INSUFFICIENT), ("report", PASS)])
+def test_a_small_slice_may_be_reported_without_deciding(too_few, expected):
+    per_image = pd.concat([scores([0.8] * 9, "large"), scores([0.1] * 2, "small")])
+    rule = {"metric": "mean_iou", "slice": "each", "min": 0.5, "too_few": too_few}
+    found = apply_rules(gate([rule]), per_image, None)
+    assert [(r.slice, r.verdict) for r in found] == [("large", PASS), ("small", INSUFFICIENT)]
+    assert overall(found) == expected
+    assert ("This does not decide." in found[1].says) == (too_few == "report")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({"metric": "mean_iou", "min": 1.1}, "between 0 and 1"),
+        ({"metric": "count_error", "max": -1}, "0 or more"),
+        ({"metric": "mean_iou", "min": 0.1, "max": 0.9}, "one of min and max"),
+        ({"metric": "mean_iou", "min": 0.1, "judged": "mean"}, "'value' or 'bound'"),
+    ],
+)
+def test_rules_out_of_reach_are_refused(rule, says):
+    with pytest.raises(ValueError, match=says):
+        gate([rule])
+    with pytest.raises(ValueError, match="nothing would be refused"):
+        gate(relative=[{"margin": 1.5}])

@@ -90,7 +90,7 @@ def load(raw, folder: Path):
         ({"absolute": [{"metric": "mean_iuo", "min": 0.5}]}, "absolute.0.metric: got 'mean_iuo'; "
          "expected mean_iou, mean_dice, pixel_accuracy, iou_<class>"),
         ({"absolute": [{"metric": "iou_nucleus", "min": 80}]}, "iou_nucleus is between 0 and 1"),
-        ({"relative": [{"metric": "count_error"}]}, "a margin of count_error is not known"),
+        ({"relative": [{"margin": 1.5}]}, "nothing would be refused"),
     ],
 )  # fmt: skip
 def test_what_a_recipe_cannot_have_is_refused(tmp_path, changes, says):
