@@ -84,7 +84,7 @@ def read(root: Path, name: str) -> dict[str, Any] | None:
     import pandas as pd
 
     from lineage import mlflow_record
-    from model.evaluation import values
+    from model.summary import values
     from model.uncertainty import Level
     from segtrail.artifacts import Evaluation, TrainingRun
     from segtrail.files import read_json

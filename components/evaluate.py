@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model.evaluated_objects import ObjectWriter
-from model.evaluation import Answer, score, summarise
+from model.evaluation import Answer, score
 from model.examples import read_examples
+from model.summary import coco, intervals, slices, summarise
 from segtrail import overlay
 from segtrail.artifacts import TEST, Evaluation, Examples, Model
 from segtrail.errors import DataError
@@ -61,7 +62,7 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
                 if number in golden:
                     records[answer.example.image] = _write_golden(answer, out.golden)
         write_json(out.golden / "golden.json", records)
-        metrics = _write_tables(rows, out) | {
+        metrics = _write_tables(rows, out, task) | {
             "model_digest": digest(candidate.root),
             "examples_digest": sha256_file(examples.manifest),
             "test_images": len(rows),
@@ -95,7 +96,7 @@ def _spread(n: int, wanted: int) -> set[int]:
     return {i * n // wanted for i in range(wanted)}
 
 
-def _write_tables(rows: list[dict[str, Any]], out: Evaluation) -> dict[str, Any]:
+def _write_tables(rows: list[dict[str, Any]], out: Evaluation, task: Task) -> dict[str, Any]:
     import pandas as pd
 
     per_image = pd.DataFrame(rows)
@@ -111,9 +112,15 @@ def _write_tables(rows: list[dict[str, Any]], out: Evaluation) -> dict[str, Any]
         for row in worst.to_dict("records")
     ]
     write_bytes(out.root / "worst.png", encode_png(overlay.sheet(pictures, titles)))
-    slices = summarise(per_image)
-    assert ALL in slices
-    return {"slices": slices}
+    found, ends = summarise(per_image), intervals(per_image)
+    assert ALL in found
+    if task.has_objects:
+        objects = pd.read_parquet(out.objects, columns=["image", "iou", "confidence"])
+        for name, part in slices(per_image).items():
+            values, of_them = coco(part, objects)
+            found[name] |= values
+            ends[name] |= of_them
+    return {"slices": found, "intervals": ends}
 
 
 def _write_overlay(

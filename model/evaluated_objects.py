@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from model.evaluation import Answer, components, predicted_objects
+from model.components import components, predicted_objects
+from model.evaluation import Answer
 from model.object_table import match_table, object_table
 from segtrail.settings.objects import Objects
 from segtrail.task import Task
@@ -17,7 +18,8 @@ from segtrail.task import Task
 class ObjectWriter:
     """Writes a Parquet file with a row a predicted object; used by `with`.
 
-    Columns: `image`, `slice`, `class`, then those of `object_table` and of `match_table`.
+    Columns: `image`, `slice`, `class`, those of `object_table` and of `match_table`, and
+    `confidence`, the mean served probability in the object, 0 to 1.
     Without instances, the objects are each class's connected components, true and predicted, or
     what a watershed tells apart of the predicted: of cells between membranes these are the
     cells, of a picture of one thing its parts, whose areas and shapes are what is asked for (cup
@@ -51,13 +53,15 @@ class ObjectWriter:
         import pandas as pd
 
         tables = []
-        for name, true, predicted in _labelled(answer, task, objects):
+        labelled = _labelled(answer, task, objects)
+        for plane, (name, true, predicted) in enumerate(labelled):
             table = object_table(predicted, image).merge(
                 match_table(true, predicted), on="label", validate="one_to_one"
             )
             table.insert(0, "image", answer.example.image)
             table.insert(1, "slice", answer.example.slice)
             table.insert(2, "class", name)
+            table["confidence"] = _means(answer.probability[..., plane], predicted)[table["label"]]
             tables.append(table)
         self._append(pd.concat(tables))
 
@@ -77,6 +81,14 @@ class ObjectWriter:
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _means(
+    probability: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint16]
+) -> npt.NDArray[np.float64]:
+    """Returns the mean probability of each id, 0 to 1; 0 of ids that are not there."""
+    sums = np.bincount(labels.ravel(), weights=probability.ravel())
+    return np.asarray(sums / np.maximum(np.bincount(labels.ravel()), 1) / 255)
 
 
 def _labelled(

@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from model.matching import Labels, overlaps
+from model.scores.objects import MATCHED_ABOVE, Labels, Overlaps
 
-MATCHED_ABOVE = 0.5  # IoU; at one half a match is unique
 COLUMNS = {
     "label": "int64", "area": "int64", "perimeter": "float64", "eccentricity": "float64",
     "mean_intensity": "float64", "y": "float64", "x": "float64", "top": "int64", "left": "int64",
@@ -73,11 +72,12 @@ def match_table(true: Labels, predicted: Labels) -> Any:
 
     ids = np.unique(predicted)
     ids = ids[ids > 0].astype(np.int64)
-    true_ids, predicted_ids, iou = overlaps(true, predicted)
+    pairs = Overlaps.of(true, predicted)
+    iou = pairs.iou
     order = np.argsort(iou, kind="stable")  # the best pair of an object is written last
-    place = np.searchsorted(ids, predicted_ids[order])
+    place = np.searchsorted(ids, pairs.predicted[order])
     best, whose = np.zeros(len(ids)), np.zeros(len(ids), np.int64)
-    best[place], whose[place] = iou[order], true_ids[order]
+    best[place], whose[place] = iou[order], pairs.true[order]
     return pd.DataFrame(
         {"label": ids, "iou": best, "true_label": whose, "matched": best > MATCHED_ABOVE}
     )

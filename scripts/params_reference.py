@@ -16,9 +16,8 @@ from typing import Any, get_args
 
 from segtrail.recipe import Params
 from segtrail.settings.base import NAME_PATTERN
-from segtrail.settings.dataset import MaskKind
 from segtrail.settings.loss import READ_BY, LossName, head_of
-from segtrail.settings.metrics import metrics_of
+from segtrail.settings.metrics import KINDS, OF_A_CLASS, Kind
 from segtrail.settings.published import PUBLISHED
 
 PAGE = Path(__file__).resolve().parents[1] / "docs/params.md"
@@ -51,8 +50,9 @@ MORE = {  # above the table of a part
     "Parameters are as published; of those `trained` the moving averages are not counted.",
     "Losses": "`training.loss`: the masks that it fits, and the `training.loss_options` that it "
     "reads. Others are refused. The formulas are in `model.losses`.",
-    "Metrics": "What `gate` can ask for, by the masks and how many classes the recipe learns. The "
-    "formulas are in `model.matching` and `model.evaluation`.",
+    "Metrics": "What `gate` can ask for, and what a recipe needs to have it. Where a class is "
+    "neither there nor predicted nothing is wrong; more conventions and the formulas are in "
+    "`model.scores`.",
 }
 _WORDS = {"integer": "whole number", "string": "text", "null": "`null`", "boolean": "true or false"}
 _BOUNDS = {
@@ -156,13 +156,15 @@ def _tables() -> Iterator[tuple[str, str]]:
         options = ", ".join(f"`{option}`" for option, by in READ_BY.items() if loss in by)
         losses.append((f"`{loss}`", head_of(loss), masks, options))
     yield "Losses", _table("Losses", ["loss", "head", "masks", "options"], losses)
-    cases = [(kind, n) for kind in get_args(MaskKind) for n in (1, 2)]
-    cases.remove(("instances", 2))
-    have = [metrics_of(kind, ["<class>"] * n) for kind, n in cases]
-    names = dict.fromkeys(name for each in have for name in each)
-    metrics = [(f"`{name}`", *("yes" if name in each else "" for each in have)) for name in names]
-    heads = (f"`{kind}`, {'one' if n == 1 else 'several'}" for kind, n in cases)
-    yield "Metrics", _table("Metrics", ["metric", *heads], metrics)
+    named = KINDS | {f"{prefix}<class>": kind for prefix, kind in OF_A_CLASS.items()}
+    metrics = [
+        (f"`{name}`", kind.says, _good(kind), kind.needs.says) for name, kind in named.items()
+    ]
+    yield "Metrics", _table("Metrics", ["metric", "mean over images of", "best", "needs"], metrics)
+
+
+def _good(kind: Kind) -> str:
+    return {"more": f"{kind.highest:g}", "less": "0", "neither": "0"}[kind.better]
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ from segtrail.settings.dataset import Dataset
 from segtrail.settings.drift import Drift
 from segtrail.settings.gate import AbsoluteRule, Gate, RelativeRule
 from segtrail.settings.loss import head_of
-from segtrail.settings.metrics import FOREGROUND, OF_SOME, metrics_of
+from segtrail.settings.metrics import FOREGROUND, KINDS, metrics_of
 from segtrail.settings.network import Network
 from segtrail.settings.objects import Objects
 from segtrail.settings.preprocessing import Preprocessing
@@ -139,9 +139,10 @@ def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
     for rule in rules:
         if rule.metric in metrics_of(dataset.masks, [*recipe.classes]):
             continue
-        if rule.metric in OF_SOME:
+        if rule.metric in KINDS:
             raise ValueError(
-                f"recipes.{name}.gate asks for {rule.metric}, which needs {OF_SOME[rule.metric]}; "
+                f"recipes.{name}.gate asks for {rule.metric}, which needs "
+                f"{KINDS[rule.metric].needs.says}; "
                 f"the masks of the dataset {recipe.dataset!r} hold {dataset.masks}. Use mean_iou, "
                 "mean_dice, iou_<class> or dice_<class>"
             )

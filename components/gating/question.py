@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from components.gating.verdict import FAIL, INSUFFICIENT, PASS, RuleVerdict
+from model.summary import within
 from model.uncertainty import Evidence, Level, tail_of
 from segtrail.settings.base import ALL
 from segtrail.settings.gate import AbsoluteRule, RelativeRule
-from segtrail.settings.metrics import highest
 
 
 class Question:
@@ -100,7 +100,8 @@ class Question:
     def _interval(self, evidence: Evidence) -> tuple[float, float] | None:
         low, high = evidence.interval(self._confidence)
         if isinstance(evidence, Level):
-            low, high = max(low, 0.0), min(high, highest(self.rule.metric))
+            ends = within(self.rule.metric, low, high)
+            return (ends[0], ends[1]) if ends else None
         return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
     def _asked(self) -> str:

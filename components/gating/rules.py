@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from components.gating.question import Question
 from components.gating.verdict import RuleVerdict
-from model.evaluation import values
+from model.summary import values
 from model.uncertainty import Change, Level, holm
 from segtrail.settings.base import ALL, EACH
 from segtrail.settings.gate import AbsoluteRule, Gate, RelativeRule
-from segtrail.settings.metrics import less_is_better
+from segtrail.settings.metrics import kind_of
 
 _Rule = TypeVar("_Rule", AbsoluteRule, RelativeRule)
 
@@ -67,7 +67,7 @@ def _absolute(rule: AbsoluteRule, of: str, gate: Gate, rows: Any) -> Question:
 
 
 def _relative(rule: RelativeRule, of: str, gate: Gate, both: Any) -> Question:
-    less = less_is_better(rule.metric)
+    less = kind_of(rule.metric).better == "less"
     evidence, groups = None, list(both["group"])
     if _pieces(rule, groups) >= rule.least:
         theirs = both[[c for c in both if c.endswith("_champion")]]

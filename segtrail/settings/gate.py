@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from segtrail.settings.base import ALL, Fraction, Seed, Strict
-from segtrail.settings.metrics import Metric, highest
+from segtrail.settings.metrics import Metric, kind_of
 
 FEW, FEW_FOR_A_BOUND, FEW_FOR_A_CHANGE = 5, 25, 6
 
@@ -55,9 +56,10 @@ class AbsoluteRule(Rule):
     def _one_bound(self) -> AbsoluteRule:
         if (self.min is None) == (self.max is None):
             raise ValueError("give one of min and max")
-        bound, most = self.max if self.min is None else self.min, highest(self.metric)
-        if bound is not None and not 0 <= bound <= most:
-            allowed = "0 or more" if most == float("inf") else f"between 0 and {most:g}"
+        bound, kind = self.max if self.min is None else self.min, kind_of(self.metric)
+        least = -kind.highest if kind.better == "neither" else 0
+        if bound is not None and not least <= bound <= kind.highest:
+            allowed = "0 or more" if kind.highest == math.inf else f"between 0 and {kind.highest:g}"
             raise ValueError(f"{self.metric} is {allowed}; a bound of {bound} is out of reach")
         return self
 
@@ -82,9 +84,14 @@ class RelativeRule(Rule):
 
     @model_validator(mode="after")
     def _margin_in_reach(self) -> RelativeRule:
-        if self.margin > highest(self.metric):
+        kind = kind_of(self.metric)
+        if kind.better == "neither":
             raise ValueError(
-                f"{self.metric} is between 0 and {highest(self.metric):g}; with a margin of "
+                f"{self.metric} is best near 0, so that more is not worse; use count_error"
+            )
+        if self.margin > kind.highest:
+            raise ValueError(
+                f"{self.metric} is between 0 and {kind.highest:g}; with a margin of "
                 f"{self.margin:g} nothing would be refused"
             )
         return self

@@ -79,7 +79,11 @@ def serve(workspace: Workspace, classes: list[str], masks: str | None) -> None:
         def answer(self, image_bytes):
             mask = tf.tile(tf.repeat(tf.constant([[0, 1, 2]], tf.uint8), 3, 1), [8, 1])
             png = tf.io.encode_png(mask[..., None])
-            return {"mask_png": tf.repeat(png, tf.size(image_bytes))}
+            probability = tf.fill([tf.size(image_bytes), len(classes)], png)
+            return {
+                "mask_png": tf.repeat(png, tf.size(image_bytes)),
+                "probability_png": probability,
+            }
 
         @tf.function(input_signature=[])
         def metadata(self):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.canny_counter import count_contours
-from model.evaluation import components
+from model.components import components
 from segtrail.settings.objects import CannyContours
 
 DEFAULT = CannyContours()

@@ -107,16 +107,12 @@ def test_matches_equal_brute_force(true, predicted):
 
 
 def test_matched_objects_are_those_that_ap_50_counts():
-    from model.matching import score_objects
+    from model.scores.objects import Overlaps, score_objects
 
     generator = np.random.default_rng(1)
     for _ in range(20):
         true = np.repeat(np.repeat(generator.integers(0, 6, (4, 4)), 4, 0), 4, 1).astype(np.uint16)
         predicted = np.where(generator.random(true.shape) < 0.8, true, 0).astype(np.uint16)
-        scores, found = (
-            score_objects(true, predicted),
-            match_table(true, predicted)["matched"].sum(),
-        )
-        assert scores.ap_50 == pytest.approx(
-            found / (scores.count_true + scores.count_predicted - found)
-        )
+        pairs, found = Overlaps.of(true, predicted), match_table(true, predicted)["matched"].sum()
+        of = pairs.true_count + pairs.predicted_count - found
+        assert score_objects(pairs)["ap_50"] == pytest.approx(found / of)

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from segtrail.errors import ConfigError
 from segtrail.params import load_params
 from segtrail.settings.loss import LossOptions, check_options
-from segtrail.settings.metrics import metrics_of
 from segtrail.settings.training import Training
 
 
@@ -55,7 +54,7 @@ def test_a_loss_is_named_and_told_what_it_reads(tmp_path):
         ({"metric": "rand_f"},
          "asks for rand_f, which needs masks: classes of which one is learnt"),
         ({"metric": "dice_foreground", "classes": ["a"]}, "which needs more than one class"),
-        ({"metric": "count_error_canny", "classes": ["a"]}, "got 'count_error_canny'; expected"),
+        ({"metric": "count_errors"}, "Did you mean 'count_error'?"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_refused(tmp_path, changes, says):
@@ -88,14 +87,3 @@ def test_options_are_between_sensible_bounds():
     for wrong in ({"border_weight": 0.5}, {"focal_gamma": -1.0}, {"focal_tversky_power": 0.0}):
         with pytest.raises(ValidationError):
             LossOptions(**wrong)
-
-
-def test_metrics_are_those_of_the_task():
-    assert metrics_of("instances", ["n"]) == [
-        "mean_iou", "mean_dice", "pixel_accuracy", "ap_50", "count_error", "iou_n", "dice_n"
-    ]  # fmt: skip
-    assert metrics_of("classes", ["c"])[3:5] == ["count_error", "rand_f"]
-    assert metrics_of("multilabel", ["a", "b"])[3:] == [
-        "dice_foreground", "iou_a", "dice_a", "iou_b", "dice_b"
-    ]  # fmt: skip
-    assert "rand_f" not in metrics_of("multilabel", ["a"])

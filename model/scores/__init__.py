@@ -1,0 +1,1 @@
+"""Scores of one image's answer against its truth, one family a module."""
