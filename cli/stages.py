@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import RecipeOption
+from cli.options import ByOption, RecipeOption
 from segtrail.errors import InsufficientEvidenceError, RejectedError
 from segtrail.workspace import Workspace
 
@@ -154,19 +154,42 @@ def evaluate(recipe: RecipeOption) -> None:
     run(workspace, recipe)
 
 
-def gate(recipe: RecipeOption) -> None:
+def gate(
+    recipe: RecipeOption,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let the candidate pass all the same; needs a reason.")
+    ] = False,
+    by: ByOption = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Why; the ledger and the provenance keep it.")
+    ] = None,
+) -> None:
     """Judge the candidate, by rules and against the champion.
 
     Exit code 0: pass, 3: fail, 4: insufficient evidence.
 
+    With --force a candidate that does not pass may be promoted, until the rules, the champion or
+    the test images change. The ledger, the provenance and every audit of that version say so.
+
     \b
-    Example:
+    Examples:
       segtrail gate --recipe demo
+      segtrail gate --recipe demo --force --by "Grace Hopper" --reason "v3 misses whole slides"
     """
     from components.gate import judge
 
+    who, why = (by or "").strip(), (reason or "").strip()
+    if force and not (who and why):
+        raise typer.BadParameter("--force needs --by NAME and --reason TEXT: who answers for it")
+    if (who or why) and not force:
+        raise typer.BadParameter("--by and --reason are of --force")
     verdict = judge(Workspace.find(), recipe)
-    if verdict["verdict"] != "pass":
+    if force:
+        from components.promote import force as record
+
+        record(Workspace.find(), recipe, verdict, by=who, reason=why)
+        verdict = judge(Workspace.find(), recipe)  # the ledger says it now
+    if verdict["verdict"] != "pass" and not verdict["forced"]:
         says = [
             rule["says"]
             for rule in verdict["rules"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,7 +155,7 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
         + (", stale" if _stale(workspace, name, recipe) else ""),
         _cell(results, "train", lambda found: f"{found.get('steps_done', found['steps'])} steps"),
         _cell(results, "evaluate", _metrics) + (", stale" if _other_model(results) else ""),
-        _cell(results, "gate", lambda found: str(found["verdict"])),
+        _cell(results, "gate", _verdict),
         _cell(
             results,
             "infra-validate",
@@ -164,6 +164,10 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
         "-" if version is None else f"v{version}",
         _server(name, recipe.serving.target),
     )
+
+
+def _verdict(found: Mapping[str, Any]) -> str:
+    return str(found["verdict"]) + (", FORCED" if found.get("forced") else "")
 
 
 def _stale(workspace: Workspace, name: str, recipe: Recipe) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.gating import history
 from components.gating.champion import champion_of, champion_scores
 from components.gating.rules import apply_rules
-from components.gating.verdict import overall
+from components.gating.verdict import PASS, overall
+from lineage import forced, ledger
 from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.errors import StageError
 from segtrail.files import read_json, write_json
@@ -58,19 +60,38 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
             notes.append(problem)
             scores = candidate.iloc[:0]
     rules = apply_rules(recipe.gate, candidate, scores)
-    verdict = {
+    split = history.split_of(candidate)
+    before = history.decided_before(workspace, split["digest"], model_digest)
+    if before:
+        notes.append(
+            f"these {split['images']} test images have decided on {before} other "
+            f"model{'' if before == 1 else 's'} before; the more, the less a pass means"
+        )
+    gate = dump(recipe.gate)
+    if champion is not None:
+        notes += history.changed_rules(workspace, name, champion["version"], gate)
+    verdict: dict[str, Any] = {
         "recipe": name,
         "verdict": overall(rules),
         "model_digest": model_digest,
         "champion": champion,
-        "gate": dump(recipe.gate),
+        "gate": gate,
         "rules": [rule.to_json() for rule in rules],
         "notes": notes,
+        "test_split": split,
+        "test_split_decided_before": before,
     }
+    verdict["forced"] = (
+        forced.find(ledger.read(workspace.ledger(name)), verdict)
+        if verdict["verdict"] != PASS
+        else None
+    )
     write_json(Verdict.of(workspace, name).path, verdict)
     for rule in rules:
         say(f"{_SIGNS[rule.verdict]}  {rule.rule}\n      {rule.says}")
     for note in notes:
         say(f"note  {note}")
     say(f"verdict: {verdict['verdict']}")
+    if verdict["forced"]:
+        say(forced.says(verdict["forced"]))
     return verdict

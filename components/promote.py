@@ -11,7 +11,7 @@ from typing import Any
 
 from components.promotion import agreement, candidate, recovery, steps
 from components.promotion.plan import Plan
-from lineage import ledger
+from lineage import forced, ledger
 from segtrail import git
 from segtrail.errors import LineageError, SegtrailError, StageError
 from segtrail.progress import say
@@ -160,20 +160,64 @@ def reject(
     """
     if verdict["verdict"] == "pass":
         raise ValueError(f"{name}: the verdict is 'pass'; nothing to reject")
-    path = workspace.ledger(name)
-    details = {key: verdict.get(key) for key in ("verdict", "rules", "champion")}
+    details = {key: verdict.get(key) for key in ("verdict", "rules", "champion", "test_split")}
+    subject = f"Reject {name} {verdict['model_digest'][:12]}: {verdict['verdict']}"
+    return _record(workspace, name, ledger.REJECTED, verdict, details, by, subject)
+
+
+def force(
+    workspace: Workspace, name: str, verdict: Mapping[str, Any], *, by: str, reason: str
+) -> ledger.Entry | None:
+    """Writes in the ledger that a candidate may be promoted against the verdict, and commits it.
+
+    It holds for this model, these rules, this champion and these test images.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        verdict: The gate's JSON: see `segtrail.artifacts.Verdict`.
+        by: Who claims to answer for it.
+        reason: Why the verdict should not decide.
+
+    Returns:
+        The entry, or None when the ledger says the same already.
+
+    Raises:
+        StageError: The candidate passes: there is nothing to force.
+        LineageError: This ledger is not the one that what serves was promoted by.
+    """
+    if verdict["verdict"] == "pass":
+        raise StageError(
+            f"{name}: the candidate passes; there is nothing to force",
+            f"segtrail promote --recipe {name}",
+        )
+    subject = f"Force {name} {verdict['model_digest'][:12]} past the gate: {reason}"
+    details = forced.details(verdict, reason)
+    return _record(workspace, name, ledger.FORCED, verdict, details, by, subject)
+
+
+def _record(
+    workspace: Workspace,
+    name: str,
+    event: str,
+    verdict: Mapping[str, Any],
+    details: dict[str, Any],
+    by: str | None,
+    subject: str,
+) -> ledger.Entry | None:
+    """Appends what was decided about a candidate and commits it, once."""
+    path, digest = workspace.ledger(name), verdict["model_digest"]
     with _exclusive(workspace):
         entries = ledger.read(path)
         agreement.serving_version(workspace, name, entries)
-        known = [e for e in entries if e.event == ledger.REJECTED]
-        digest = verdict["model_digest"]
+        known = [e for e in entries if e.event == event]
         if any(e.model_digest == digest and e.details == details for e in known):
             return None
         entry = ledger.append(
-            path, ledger.REJECTED, version=None, model_digest=digest, by=by, details=details
+            path, event, version=None, model_digest=digest, by=by, details=details
         )
         relative = path.relative_to(workspace.root).as_posix()
-        git.commit(workspace.root, [relative], f"Reject {name} {digest[:12]}: {details['verdict']}")
+        git.commit(workspace.root, [relative], subject)
     return entry
 
 

@@ -46,7 +46,7 @@ def nothing_to_do(workspace: Workspace, recipe: str, plan: Plan) -> int | None:
 
 
 def judged(workspace: Workspace, recipe: str) -> bool:
-    """Whether the verdict on the candidate is a pass by the gate's rules as they are now."""
+    """Whether the candidate passes, or was forced past, the gate's rules as they are now."""
     found = Verdict.of(workspace, recipe)
     if not found.exists:
         return False
@@ -54,7 +54,7 @@ def judged(workspace: Workspace, recipe: str) -> bool:
     return (
         verdict["model_digest"] == saved_model.digest(Model.of(workspace, recipe).root)
         and verdict["gate"] == dump(load_recipe(workspace, recipe).gate)
-        and verdict["verdict"] == "pass"
+        and (verdict["verdict"] == "pass" or bool(verdict.get("forced")))
     )
 
 

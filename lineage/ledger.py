@@ -29,8 +29,9 @@ from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes, write_bytes
 
 FIRST = "0" * 64
-INTENT, DONE, FAILED, ABANDONED, REJECTED = "intent", "done", "failed", "abandoned", "rejected"
-EVENTS = (INTENT, DONE, FAILED, ABANDONED, REJECTED)
+INTENT, DONE, FAILED, ABANDONED = "intent", "done", "failed", "abandoned"
+REJECTED, FORCED = "rejected", "forced"
+EVENTS = (INTENT, DONE, FAILED, ABANDONED, REJECTED, FORCED)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Entry:
         at: UTC time, ISO 8601, to the second.
         event: One of `EVENTS`.
         recipe: Whose ledger it is.
-        version: The MLflow model version it is about; None for a rejected candidate.
+        version: The MLflow model version it is about; None for a candidate that was
+            rejected, or forced past the gate.
         model_digest: Hex SHA-256 that names the SavedModel.
         by: Who did it: a claim, not a proof.
         details: What else belongs to the event.

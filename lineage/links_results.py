@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lineage import forced, ledger
 from lineage.evidence import Evidence, rest_on, same
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
@@ -30,11 +31,13 @@ def evaluated(e: Evidence) -> str:
 
 
 def judged(e: Evidence) -> str:
-    """The gate let this model pass, on the numbers of the evaluation."""
+    """The gate let this model pass, on the numbers of the evaluation, or a person did."""
     verdict = e.byproduct("verdict/verdict.json")["annotations"]["verdict"]
-    same("the verdict", verdict["verdict"], "pass", "a promotion")
     digest = rest_on(lambda: e.record).model_digest
     same("the model that was judged", verdict["model_digest"], digest, "the ledger")
+    if verdict["verdict"] != "pass" and verdict.get("forced"):
+        return _forced(e, verdict)
+    same("the verdict", verdict["verdict"], "pass", "a promotion")
     slices = rest_on(lambda: _result(e, "evaluation/metrics.json"))["slices"]
     for rule in verdict["rules"]:
         if rule.get("decides", True):  # older verdicts: every rule decides
@@ -49,6 +52,18 @@ def judged(e: Evidence) -> str:
             if any(each.get("decides", True) for each in given):
                 _check_rule(rule, name, slices)
     return f"{len(verdict['rules'])} rules passed, on the numbers of the evaluation"
+
+
+def _forced(e: Evidence, verdict: dict[str, Any]) -> str:
+    found = forced.find(ledger.read(e.workspace.ledger(e.recipe)), verdict)
+    if found is None:
+        raise LineageError(
+            f"the verdict is {verdict['verdict']!r}, and no entry of the ledger forced it"
+        )
+    same("who forced it", verdict["forced"], found, "the ledger")
+    same("what the promotion says of it", e.record.details.get("forced"), found, "the ledger")
+    failed = [r["rule"] for r in verdict["rules"] if r["verdict"] != "pass" and r["decides"]]
+    return f"did not pass ({'; '.join(failed)}); {forced.says(found)}"
 
 
 def served(e: Evidence) -> str:

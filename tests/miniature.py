@@ -172,13 +172,15 @@ def champion(workspace: Workspace) -> dict | None:
 def verdict(model_digest: str, said: str = "pass", champion: dict | None = None) -> dict:
     """Returns the gate's JSON."""
     rule = {
-        "rule": "mean_iou of all >= 0.5", "metric": "mean_iou", "slice": "all",
-        "value": 0.75, "threshold": 0.5, "interval": None, "n": 2, "verdict": said,
+        "rule": "mean_iou >= 0.5", "kind": "absolute", "metric": "mean_iou", "slice": "all",
+        "judged": "value", "value": 0.75, "threshold": 0.5, "interval": None, "confidence": 0.95,
+        "n": 2, "groups": 2, "p_fail": None, "p_adjusted": None, "verdict": said, "decides": True,
         "says": "0.75 >= 0.5",
     }  # fmt: skip
     return {
         "recipe": RECIPE, "verdict": said, "model_digest": model_digest, "champion": champion,
         "gate": dump(Gate.model_validate(_params()["recipes"][RECIPE]["gate"])), "rules": [rule],
+        "notes": [], "test_split": {"digest": "e" * 64, "images": 2}, "forced": None,
     }  # fmt: skip
 
 

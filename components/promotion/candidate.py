@@ -9,7 +9,7 @@ from typing import Any
 from components import registry
 from components.promotion import agreement
 from components.promotion.plan import Plan
-from lineage import dvc_files, golden, ledger, provenance
+from lineage import dvc_files, forced, golden, ledger, provenance
 from lineage.gather import gather
 from segtrail import git, saved_model
 from segtrail.artifacts import (
@@ -30,8 +30,8 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
     """Refuses a candidate that has not earned promotion, or could not be proved later.
 
     Raises:
-        RejectedError: The gate said `fail`.
-        InsufficientEvidenceError: The gate said so.
+        RejectedError: The gate said `fail`, and nobody forced the candidate past it.
+        InsufficientEvidenceError: The gate said so, and nobody did.
         StageError: Infra validation failed; a result is about another model; the verdict was
             reached by other rules or against another champion; code is not committed;
             `dvc.lock` in the commit does not record the candidate.
@@ -46,7 +46,9 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
                 f"the candidate is {digest[:12]}",
                 f"segtrail {stage} --recipe {name}",
             )
-    if verdict["verdict"] != "pass":
+    if verdict["verdict"] != "pass" and not forced.find(
+        ledger.read(workspace.ledger(name)), verdict
+    ):
         kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
         raise kind(f"{name}: the gate's verdict is {verdict['verdict']!r}, not 'pass'")
     _check_up_to_date(workspace, name, verdict)
@@ -95,6 +97,8 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             "git_commit": facts.commit,
             "uncommitted": list(facts.uncommitted),
             "previous": previous,
+            "test_split": facts.verdict.get("test_split"),
+            **({"forced": facts.verdict["forced"]} if facts.verdict.get("forced") else {}),
         },
         source=source,
         extra={

@@ -5,6 +5,8 @@ import pytest
 import yaml
 
 from components.gate import judge
+from components.gating.history import split_of
+from lineage import forced, ledger
 from model.examples import Example
 from segtrail.artifacts import Evaluation, Examples, Model
 from segtrail.files import write_json, write_text
@@ -139,7 +141,7 @@ def test_a_champion_that_does_not_load_is_no_evidence_and_the_verdict_tells_the_
     write_text(workspace.models / "r" / "1" / "saved_model.pb", "damaged")
     verdict = judge(workspace, "r")
     assert verdict["verdict"] == "insufficient evidence"
-    (note,) = verdict["notes"]
+    note = verdict["notes"][0]
     assert "the champion v1 does not answer" in note
     assert "segtrail rollback VERSION --recipe r" in note
     assert not (workspace.scratch / "champion-scores").exists()
@@ -151,10 +153,79 @@ def test_the_champion_itself_is_not_compared_with_itself(workspace):
     config.set_champion(workspace.models_config, "r", folder.parent, 1)
     verdict = judge(workspace, "r")
     assert (verdict["verdict"], len(verdict["rules"])) == ("pass", 1)
-    assert verdict["notes"] == ["the candidate is the champion, v1: nothing to compare"]
+    assert verdict["notes"][0] == "the candidate is the champion, v1: nothing to compare"
 
 
 def test_the_first_model_is_judged_by_absolute_rules_and_the_verdict_says_so(workspace):
     verdict = judge(workspace, "r")
     assert (verdict["verdict"], len(verdict["rules"])) == ("pass", 1)
     assert "the first model is judged by the absolute rules alone" in verdict["notes"][0]
+
+
+def test_how_often_the_test_images_decided_is_counted_over_all_recipes(workspace):
+    split = judge(workspace, "r")["test_split"]
+    assert split["images"] == N
+    assert judge(workspace, "r")["test_split_decided_before"] == 0
+    own = digest(Model.of(workspace, "r").root)
+    for recipe, model, of in (
+        ("r", "a" * 64, split), ("other", "b" * 64, split), ("r", "a" * 64, split),
+        ("r", own, split), ("r", "c" * 64, {"digest": "f" * 64, "images": N}),
+    ):  # fmt: skip
+        ledger.append(
+            workspace.ledger(recipe), ledger.REJECTED, version=None, model_digest=model,
+            by="t", details={"test_split": of},
+        )  # fmt: skip
+    verdict = judge(workspace, "r")
+    assert verdict["test_split_decided_before"] == 2
+    assert any("have decided on 2 other models before" in note for note in verdict["notes"])
+
+
+def test_the_order_and_the_names_of_the_test_images_do_not_matter():
+    rows = pd.DataFrame({"image": ["a", "b"], "sha256": ["1" * 64, "2" * 64]})
+    assert split_of(rows) == split_of(rows[::-1].assign(image=["x", "y"]))
+    assert split_of(rows)["digest"] != split_of(rows[:1])["digest"]
+
+
+def test_rules_that_changed_since_the_champion_are_shown(workspace, monkeypatch):
+    from components.gating import history
+
+    gate = {
+        "absolute": [{"metric": "mean_iou", "min": 0.8, "max": None}],
+        "correction": "holm",
+        "relative": [{"metric": "ap_50", "margin": 0.01}],
+    }
+    before = gate | {"absolute": [{"metric": "mean_iou", "min": 0.9, "max": None}], "seed": 3}
+    built = {"externalParameters": {"params": {"gate": before}}}
+    statement = {"predicate": {"buildDefinition": built}}
+    monkeypatch.setattr(history.provenance, "load", lambda path: statement)
+    assert history.changed_rules(workspace, "r", 4, gate) == [
+        "new since v4: absolute: {metric: mean_iou, min: 0.8}",
+        "gone since v4: absolute: {metric: mean_iou, min: 0.9}",
+        "gone since v4: seed: 3",
+    ]
+    assert history.changed_rules(workspace, "r", 4, before) == []
+
+
+def test_a_champion_without_provenance_is_told(workspace):
+    serve(workspace, ["cytoplasm", "nucleus"], "classes")
+    notes = judge(workspace, "r")["notes"]
+    assert any("by which rules v1 was promoted cannot be told" in note for note in notes)
+
+
+def test_the_ledgers_word_is_in_the_verdict_and_no_longer_when_the_rules_change(workspace):
+    params = yaml.safe_load(workspace.params.read_text())
+    rule = params["recipes"]["r"]["gate"]["absolute"][0]
+    rule["min"] = 0.9
+    write_text(workspace.params, yaml.safe_dump(params))
+    verdict = judge(workspace, "r")
+    assert (verdict["verdict"], verdict["forced"]) == ("fail", None)
+    ledger.append(
+        workspace.ledger("r"), ledger.FORCED, version=None, by="Grace",
+        model_digest=verdict["model_digest"], details=forced.details(verdict, "it is urgent"),
+    )  # fmt: skip
+    found = judge(workspace, "r")
+    assert found["verdict"] == "fail"
+    assert (found["forced"]["by"], found["forced"]["reason"]) == ("Grace", "it is urgent")
+    rule["min"] = 0.8
+    write_text(workspace.params, yaml.safe_dump(params))
+    assert judge(workspace, "r")["forced"] is None
