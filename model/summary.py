@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model.scores.coco import average_precision
+from model.scores.coco import Ranking
 from model.uncertainty import level_intervals
 from segtrail.settings.base import ALL
 from segtrail.settings.metrics import KINDS, OF_A_CLASS, kind_of
 
 CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 1
-COCO_RESAMPLES = 1_000  # each ranks all objects
+COCO_RESAMPLES = 500  # each ranks all objects
 COUNTS = {"count_error": "count_predicted", "count_error_canny": "count_canny"}
 BIAS = "count_bias"
 
@@ -80,8 +80,10 @@ def coco(per_image: Any, objects: Any) -> tuple[dict[str, float], dict[str, list
     confidence, iou = (np.asarray(mine[c], np.float64) for c in ("confidence", "iou"))
     wanted = np.bincount(groups, weights=per_image["count_true"], minlength=len(codes))
 
+    ranking = Ranking(confidence, iou)
+
     def at(times: npt.NDArray[np.float64]) -> dict[str, float]:
-        return average_precision(confidence, iou, times[of], float(wanted @ times))
+        return ranking.average_precision(times[of], float(wanted @ times))
 
     found = at(np.ones(len(codes)))
     if len(codes) < 2:

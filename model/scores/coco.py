@@ -10,17 +10,15 @@ from model.scores.objects import THRESHOLDS
 Floats = npt.NDArray[np.float64]
 
 _RECALLS = np.linspace(0, 1, 101)
+_TINY = np.finfo(float).tiny
 
 
-def average_precision(
-    confidence: Floats, iou: Floats, weight: Floats, wanted: float
-) -> dict[str, float]:
-    """Returns `coco_ap_50` to `coco_ap_95`, and `coco_ap`, their mean (Lin et al., 2014).
+class Ranking:
+    """The predicted objects of all images, ranked by confidence (Lin et al., 2014).
 
-    The predicted objects of all images are ranked by confidence; with each more, recall rises and
-    precision goes up or down; AP is the mean, over recalls 0, 0.01, …, 1, of the highest precision
-    at that recall or a higher one. Unlike `ap_50`, it is no mean over images, and it asks whether
-    the model knows what it is unsure of.
+    With each more object, recall rises and precision goes up or down; AP is the mean, over recalls
+    0, 0.01, …, 1, of the highest precision at that recall or a higher one. Unlike `ap_50`, it is no
+    mean over images, and it asks whether the model knows what it is unsure of.
 
     Masks of one image do not overlap, so above an IoU of one half a match is unique, and COCO's
     rule of who matches whom decides nothing.
@@ -28,27 +26,37 @@ def average_precision(
     Args:
         confidence: `[n]` of the predicted objects.
         iou: `[n]`, of each with the true object that it overlaps best.
-        weight: `[n]`, how often its image counts; 1, but in a bootstrap.
-        wanted: The number of true objects, weighted alike.
     """
-    order = np.argsort(-confidence, kind="stable")
-    iou, weight = iou[order], weight[order]
-    found = {
-        f"coco_ap_{hundredths}": _interpolated(iou > hundredths / 100, weight, wanted)
-        for hundredths in THRESHOLDS
-    }
-    return found | {"coco_ap": float(np.mean(list(found.values())))}
 
+    def __init__(self, confidence: Floats, iou: Floats) -> None:
+        self._order = np.argsort(-confidence, kind="stable")
+        ranked = iou[self._order]
+        self._hits = {t: np.flatnonzero(ranked > t / 100) for t in THRESHOLDS}
 
-def _interpolated(hit: npt.NDArray[np.bool_], weight: Floats, wanted: float) -> float:
-    if wanted == 0:
-        return float(weight.sum() == 0)
-    if not len(hit):
-        return 0.0
-    hits, all_of_them = np.cumsum(hit * weight), np.cumsum(weight)
-    recall = hits / wanted
-    precision = hits / np.maximum(all_of_them, np.finfo(float).tiny)
-    highest = np.maximum.accumulate(precision[::-1])[::-1]
-    place = np.searchsorted(recall, _RECALLS, side="left")
-    reached = np.append(highest, 0.0)
-    return float(reached[place].mean())
+    def average_precision(self, weight: Floats, wanted: float) -> dict[str, float]:
+        """Returns `coco_ap_50` to `coco_ap_95`, and `coco_ap`, their mean.
+
+        Args:
+            weight: `[n]`, how often each object's image counts; 1, but in a bootstrap.
+            wanted: The number of true objects, weighted alike.
+        """
+        ranked = weight[self._order]
+        said = np.cumsum(ranked)
+        found = {
+            f"coco_ap_{hundredths}": self._interpolated(hits, ranked, said, wanted)
+            for hundredths, hits in self._hits.items()
+        }
+        return found | {"coco_ap": float(np.mean(list(found.values())))}
+
+    @staticmethod
+    def _interpolated(
+        hits: npt.NDArray[np.int64], ranked: Floats, said: Floats, wanted: float
+    ) -> float:
+        if wanted == 0:
+            return float(said.size == 0 or said[-1] == 0)
+        # precision is highest where a hit has just been made, so that only hits need be looked at
+        made = np.cumsum(ranked[hits])
+        precision = made / np.maximum(said[hits], _TINY)
+        highest = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+        place = np.searchsorted(made / wanted, _RECALLS, side="left")
+        return float(highest[place].mean())

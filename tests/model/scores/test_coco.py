@@ -5,10 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.scores.coco import average_precision
+from model.scores.coco import Ranking
 from model.scores.objects import THRESHOLDS
 
 ranked = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=12)
+
+
+def average_precision(confidence, iou, weight, wanted):
+    return Ranking(confidence, iou).average_precision(weight, wanted)
 
 
 def by_the_book(rows, wanted, threshold):
