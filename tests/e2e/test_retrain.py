@@ -146,6 +146,23 @@ def test_more_images_rerun_everything_and_leave_the_splits_of_the_old_ones(clone
     assert_agreement(clone, 3)
 
 
+def test_a_person_may_let_a_refused_model_pass_and_the_audit_says_so(clone):
+    each = {"metric": "mean_iou", "slice": "each", "min": 0.999}
+    clone.change_params("training", steps=20)
+    clone.change_params("gate", absolute=[each], relative=[{"metric": "mean_iou"}])
+    said = clone.retrain(code=3)
+    assert "against the champion on the same" in said
+    assert champion(clone) == 3
+    clone.run("gate", "--recipe", RECIPE, "--force", "--by", "Grace", "--reason", "a drill")
+    assert entries(clone)[-1] == "forced"
+    said = clone.retrain()
+    assert ran(said) == {"gate", "infra-validate", "promote"}
+    assert "FORCED by Grace (claimed)" in said
+    assert_agreement(clone, 4)
+    assert "FORCED by Grace (claimed)" in clone.run("audit", RECIPE)
+    assert "fail, FORCED" in clone.run("status")
+
+
 def test_failed_validation_stops_before_the_transform_and_keeps_the_data_docs(clone):
     clone.change_params("validation", min_images=5000)
     said = clone.retrain(code=1)
@@ -154,4 +171,4 @@ def test_failed_validation_stops_before_the_transform_and_keeps_the_data_docs(cl
     assert "Traceback" not in said
     docs = clone.root / "artifacts" / RECIPE / "validation" / "data_docs" / "index.html"
     assert docs.is_file()
-    assert champion(clone) == 3
+    assert champion(clone) == 4
