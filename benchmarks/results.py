@@ -154,7 +154,7 @@ def page(rows: dict[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in rows.items():
-        reached = "<br>".join(_reached(metric, *found) for metric, found in row["metrics"].items())
+        reached = "<br>".join(_reached(m, *row["metrics"][m]) for m in TOLD[name][0])
         lines.append(
             f"| `{name}` | `{row['network']}`, {row['parameters']:,} parameters "
             f"| {row['steps']:,} steps, {_time(row)} on {row['processor']} "
