@@ -18,6 +18,7 @@ from cli import (
     pipeline,
     predict,
     promotion,
+    report,
     serve,
     stages,
     status,
@@ -55,6 +56,7 @@ for _command in (
     app.command()(_command)
 for _command in stages.COMMANDS:
     app.command()(_command)
+app.command()(report.report)
 app.command()(tune.tune)
 app.add_typer(data.app)
 app.command()(promotion.promote)

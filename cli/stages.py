@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.options import ByOption, RecipeOption
-from segtrail.errors import InsufficientEvidenceError, RejectedError
+from segtrail.errors import InsufficientEvidenceError, RejectedError, SegtrailError
 from segtrail.workspace import Workspace
 
 
@@ -189,6 +189,7 @@ def gate(
 
         record(Workspace.find(), recipe, verdict, by=who, reason=why)
         verdict = judge(Workspace.find(), recipe)  # the ledger says it now
+    _report(recipe)
     if verdict["verdict"] != "pass" and not verdict["forced"]:
         says = [
             rule["says"]
@@ -197,6 +198,17 @@ def gate(
         ]
         kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
         raise kind(f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
+
+
+def _report(recipe: str) -> None:
+    """Writes the report; without one the verdict stands all the same."""
+    from components.report import write_report
+    from segtrail.progress import say
+
+    try:
+        write_report(Workspace.find(), recipe)
+    except SegtrailError as e:
+        say(f"no report: {e.message}")
 
 
 def infra_validate(recipe: RecipeOption) -> None:

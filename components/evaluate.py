@@ -50,18 +50,24 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
             )
         model = SessionModel(candidate.root)
         rows = []
+        levels: dict[str, Any] = {}
         golden = _spread(images, recipe.serving.golden_images)
         records: dict[str, Any] = {}
         answers = score(model, read_examples(examples.records(TEST)), task, recipe.objects)
         with ObjectWriter(out.objects) as objects:
             for number, answer in enumerate(track(answers, "evaluating", images)):
                 rows.append(answer.row)
+                for part in (ALL, answer.example.slice):
+                    levels[part] = levels.get(part, 0) + answer.levels
                 image = decode_image(answer.example.image_bytes, answer.example.image)
                 objects.write(answer, image, task, recipe.objects)
                 _write_overlay(answer, image, task, out.overlays)
+                prediction = answer.labels_png or answer.mask_png
+                write_bytes(out.predictions / f"{answer.example.image}.png", prediction)
                 if number in golden:
                     records[answer.example.image] = _write_golden(answer, out.golden)
         write_json(out.golden / "golden.json", records)
+        write_json(out.levels, {part: counts.tolist() for part, counts in levels.items()})
         metrics = _write_tables(rows, out, task) | {
             "model_digest": digest(candidate.root),
             "examples_digest": sha256_file(examples.manifest),

@@ -11,7 +11,7 @@ from components.gating.verdict import PASS, overall
 from lineage import forced, ledger
 from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.errors import StageError
-from segtrail.files import read_json, write_json
+from segtrail.files import atomic_path, read_json, write_json
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import digest
@@ -86,7 +86,12 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         if verdict["verdict"] != PASS
         else None
     )
-    write_json(Verdict.of(workspace, name).path, verdict)
+    found = Verdict.of(workspace, name)
+    found.champion.unlink(missing_ok=True)
+    if scores is not None and len(scores):
+        with atomic_path(found.champion) as temporary:
+            scores.to_parquet(temporary, index=False)
+    write_json(found.path, verdict)
     for rule in rules:
         say(f"{_SIGNS[rule.verdict]}  {rule.rule}\n      {rule.says}")
     for note in notes:

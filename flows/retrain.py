@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.exceptions import MissingContextError
@@ -20,7 +21,7 @@ from prefect.states import Completed
 from flows import clone, outcome, process, stages
 from flows.repro import Did, as_error, reproduce
 from segtrail import git, telemetry
-from segtrail.artifacts import ValidationResult
+from segtrail.artifacts import ValidationResult, Verdict
 from segtrail.errors import (
     EXIT_INSUFFICIENT,
     EXIT_REJECTED,
@@ -152,6 +153,7 @@ def _retrain(
     if version is not None and outcome.judged(workspace, recipe):
         return _end(SERVES, outcome.already_serves(recipe, version))
     verdict = command("gate", allowed=_VERDICTS)
+    _link_report(workspace, recipe)
     if verdict in _VERDICTS.values():
         why = outcome.rejection(workspace, recipe)
         if version is not None:
@@ -163,6 +165,16 @@ def _retrain(
     command("infra-validate")
     command("promote", *_by(by), *(["--allow-dirty"] if allow_dirty else []))
     return _end(PROMOTED, f"{recipe}: v{outcome.champion(workspace, recipe)} serves")
+
+
+def _link_report(workspace: Workspace, recipe: str) -> None:
+    """Shows the way to the report on the run's page."""
+    report = Verdict.of(workspace, recipe).report
+    if report.exists():
+        create_link_artifact(
+            report.as_uri(), "the report on the candidate", key=f"{recipe}-report",
+            description=f"Verdict, metrics and images of the candidate of {recipe}",
+        )  # fmt: skip
 
 
 def _by(by: str | None) -> list[str]:

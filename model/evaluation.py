@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from model.examples import Example
 from model.scores.image import score_image
+from model.scores.levels import Counts, count_levels
 from model.watershed import basins
 from segtrail.errors import StageError
 from segtrail.files import sha256_bytes
@@ -30,6 +31,7 @@ class Answer:
         mask_png: As answered.
         mask: uint8 `[H, W]`, decoded.
         probability: uint8 `[H, W, K]`, decoded; 255 is certain.
+        levels: int64 `[K, 2, 256]`, pixels of each probability: see `model.scores.levels`.
         labels_png: As answered; None without objects.
         labels: uint16 `[H, W]`, decoded; None without objects.
         basins: uint16 `[H, W]`, of `model.watershed`; None where the recipe asks for none.
@@ -41,6 +43,7 @@ class Answer:
     mask_png: bytes
     mask: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.uint8]
+    levels: Counts
     labels_png: bytes | None
     labels: npt.NDArray[np.uint16] | None
     basins: npt.NDArray[np.uint16] | None
@@ -87,6 +90,7 @@ def score(
         true = read_labels(example.mask_bytes, f"true mask of {example.image}")
         planes = [decode_image(bytes(png), example.image) for png in got["probability_png"][0]]
         probability = np.stack(planes, -1).astype(np.uint8)
+        levels = count_levels(task.true_planes(true), probability)
         labels_png = labels = found = None
         if objects.watershed:
             found = basins(probability[..., 0], objects.watershed)
@@ -100,7 +104,9 @@ def score(
             "group": example.group,
             "height": true.shape[0],
             "width": true.shape[1],
-            **score_image(true, mask, probability, labels, found, task, objects),
+            **score_image(true, mask, levels, labels, found, task, objects),
             "mask_sha256": sha256_bytes(mask_png),
         }
-        yield Answer(example, true, mask_png, mask, probability, labels_png, labels, found, row)
+        yield Answer(
+            example, true, mask_png, mask, probability, levels, labels_png, labels, found, row
+        )

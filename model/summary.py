@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.scores.coco import Ranking
-from model.uncertainty import level_intervals
+from model.uncertainty import FEWEST, level_intervals
 from segtrail.settings.base import ALL
 from segtrail.settings.metrics import KINDS, OF_A_CLASS, kind_of
 
@@ -67,7 +67,7 @@ def coco(per_image: Any, objects: Any) -> tuple[dict[str, float], dict[str, list
     """Returns the average precisions in the sense of COCO, and their 95 % intervals.
 
     These are of all objects of a slice together, no means over images: the intervals are of the
-    percentile bootstrap over groups (of fewer than two there is none).
+    percentile bootstrap over groups (of fewer than six there is none).
 
     Args:
         per_image: The images of a slice, with `group` and `count_true`.
@@ -86,7 +86,7 @@ def coco(per_image: Any, objects: Any) -> tuple[dict[str, float], dict[str, list
         return ranking.average_precision(times[of], float(wanted @ times))
 
     found = at(np.ones(len(codes)))
-    if len(codes) < 2:
+    if len(codes) < FEWEST:
         return found, dict.fromkeys(found)
     generator = np.random.default_rng(SEED)
     drawn = generator.integers(0, len(codes), (COCO_RESAMPLES, len(codes)))

@@ -21,7 +21,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+FEWEST = 6  # groups that a level's interval takes: of fewer, resamples are too much alike
 _CELLS = 4_000_000  # resamples times groups at once: bounds the memory
+_ROUNDING = 1e-12
 _SAME = 1e-12  # what sums of the same numbers in another order differ by, at most
 
 
@@ -61,6 +63,8 @@ class Evidence(ABC):
 class Level(Evidence):
     """The level of a score, by the studentized bootstrap (Efron and Tibshirani, 1993, 12.5).
 
+    Of fewer than six groups it says nothing.
+
     Args:
         values: `[n]`, one an image.
         groups: The group of each image.
@@ -81,7 +85,7 @@ class Level(Evidence):
         return self._p(self._ratios >= self._ratio(limit))
 
     def _p(self, against: npt.NDArray[np.bool_]) -> float:
-        return _p_value(against) if self.groups > 1 else 1.0
+        return _p_value(against) if self.groups >= FEWEST else 1.0
 
     def _ratio(self, limit: float) -> float:
         return float(_divided(np.asarray(self.mean - limit), np.asarray(self._error)))
@@ -196,7 +200,9 @@ def _studentized(sums: Floats, sizes: Floats, resamples: int, seed: int) -> tupl
         """Returns the error of each mean that is `off` from the sample's, `[…, M]`."""
         squares, mixed = totals[..., m : 2 * m], totals[..., 2 * m : 3 * m]
         n, n_squares = totals[..., 3 * m, None], totals[..., 3 * m + 1, None]
-        rest = np.maximum(squares - 2 * off * mixed + off**2 * n_squares, 0)
+        rest = squares - 2 * off * mixed + off**2 * n_squares
+        # of a resample of one group over and over nothing is left but what floats round to
+        rest = np.where(rest <= _ROUNDING * squares, 0, rest)
         return cast(Floats, np.sqrt(rest * k / max(k - 1, 1)) / n)
 
     ratios = np.empty((resamples, m))
@@ -219,7 +225,7 @@ def _level_interval(
 ) -> tuple[Floats, Floats]:
     """Returns the bounds of each mean; `ratios` are sorted, `[resamples, M]`."""
     place = _place(len(ratios), tail)
-    if place < 1 or groups < 2:
+    if place < 1 or groups < FEWEST:
         return np.full_like(mean, -np.inf), np.full_like(mean, np.inf)
     with np.errstate(invalid="ignore"):  # 0 times infinity: a score that never varies
         low, high = mean - ratios[-place] * error, mean - ratios[place - 1] * error

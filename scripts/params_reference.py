@@ -52,7 +52,8 @@ MORE = {  # above the table of a part
     "reads. Others are refused. The formulas are in `model.losses`.",
     "Metrics": "What `gate` can ask for, and what a recipe needs to have it. Where a class is "
     "neither there nor predicted nothing is wrong; more conventions and the formulas are in "
-    "`model.scores`.",
+    "`model.scores`. Reports also have `coco_ap`, which is of all objects of a slice together, no "
+    "mean over images: rules cannot ask for it.",
 }
 _WORDS = {"integer": "whole number", "string": "text", "null": "`null`", "boolean": "true or false"}
 _BOUNDS = {

@@ -144,8 +144,18 @@ class Evaluation(Artifact):
         return self.root / "objects.parquet"
 
     @property
+    def levels(self) -> Path:
+        """By slice, pixels of each served probability: see `model.scores.levels`."""
+        return self.root / "levels.json"
+
+    @property
     def overlays(self) -> Path:
         return self.root / "overlays"
+
+    @property
+    def predictions(self) -> Path:
+        """`<image>.png` as answered: instance labels, or else the mask."""
+        return self.root / "predictions"
 
     @property
     def golden(self) -> Path:
@@ -161,6 +171,15 @@ class Verdict(Artifact):
     @property
     def path(self) -> Path:
         return self.root / self.proof
+
+    @property
+    def champion(self) -> Path:
+        """The champion's scores of the test images, where it was compared."""
+        return self.root / "champion.parquet"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
 
 
 class InfraValidation(Artifact):

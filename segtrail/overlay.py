@@ -105,19 +105,22 @@ def _outline(labels: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
     return edge & (labels > 0)
 
 
-def legend(classes: Sequence[str], width: int) -> npt.NDArray[np.uint8]:
+def legend(
+    classes: Sequence[str], width: int, says: str = "(outlines; dotted: true)"
+) -> npt.NDArray[np.uint8]:
     """Returns a line that explains `draw_classes`: each class's colour, and what is dotted.
 
     Args:
         classes: The names, up to 8.
         width: Pixels.
+        says: What follows.
 
     Returns:
         uint8 RGB `[24, width, 3]`.
     """
     line = np.full((24, width, 3), 255, np.uint8)
     x = 4
-    words = [*zip(classes, CLASSES, strict=False), ("(outlines; dotted: true)", None)]
+    words = [*zip(classes, CLASSES, strict=False), (says, None)]
     for word, colour in words:
         if colour is not None:
             cv2.rectangle(line, (x, 7), (x + 10, 17), colour, -1)

@@ -11,9 +11,10 @@ from model.canny_counter import count_contours
 from model.components import components, predicted_objects
 from model.scores.boundaries import score_boundaries
 from model.scores.heights import cup_to_disc
+from model.scores.levels import Counts, cross_entropy
 from model.scores.objects import Labels, Overlaps, score_objects
 from model.scores.partitions import rand_f, variation_of_information
-from model.scores.pixels import cross_entropy, score_pixels
+from model.scores.pixels import score_pixels
 from segtrail.settings.metrics import CUP, CUP_AND_DISC, DISC, ONE, TOLERANCE
 from segtrail.settings.objects import Objects
 from segtrail.task import Task
@@ -24,7 +25,7 @@ Planes = npt.NDArray[np.bool_]
 def score_image(
     true: npt.NDArray[np.uint16],
     mask: npt.NDArray[np.uint8],
-    probability: npt.NDArray[np.uint8],
+    levels: Counts,
     labels: Labels | None,
     found: Labels | None,
     task: Task,
@@ -41,7 +42,7 @@ def score_image(
     Args:
         true: uint16 `[H, W]`, the mask as the dataset stores it.
         mask: uint8 `[H, W]`, as answered.
-        probability: uint8 `[H, W, K]`, as answered.
+        levels: What was answered with which probability: see `model.scores.levels`.
         labels: uint16 `[H, W]`, as answered; None without objects.
         found: uint16 `[H, W]`, of `model.watershed`; None where the recipe asks for none.
         task: What the masks' values mean.
@@ -49,7 +50,7 @@ def score_image(
     """
     there, said = task.true_planes(true), task.answered_planes(mask)
     scores: dict[str, Any] = score_pixels(there, said, task.classes)
-    scores["cross_entropy"] = cross_entropy(there, probability)
+    scores["cross_entropy"] = cross_entropy(levels)
     scores |= _boundaries(there, said, task)
     if labels is not None:
         pairs = Overlaps.of(true, labels)

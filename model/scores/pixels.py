@@ -45,20 +45,6 @@ def score_pixels(true: Planes, predicted: Planes, classes: Sequence[str]) -> dic
     return found
 
 
-def cross_entropy(true: Planes, probability: npt.NDArray[np.uint8]) -> float:
-    """Returns the mean binary cross-entropy of pixels and classes, in nats.
-
-    Args:
-        true: bool `[H, W, K]`.
-        probability: uint8 `[H, W, K]`, 255 is certain, as it is served; half a level from 0 and
-            1, so that a certain mistake costs 6.2 and not infinitely much.
-    """
-    p = np.clip(np.arange(256) / 255, 0.5 / 255, 1 - 0.5 / 255)
-    levels = np.stack([-np.log1p(-p), -np.log(p)])
-    counts = np.stack([np.bincount(probability[true == of], minlength=256) for of in (False, True)])
-    return float((levels * counts).sum() / true.size)
-
-
 def _of_class(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> dict[str, float]:
     both, there, said = (int(np.count_nonzero(x)) for x in (a & b, a, b))
     return {

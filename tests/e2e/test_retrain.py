@@ -98,6 +98,13 @@ def test_again_recomputes_nothing_and_writes_nothing(clone):
     assert snapshot(clone.root) == before
 
 
+def test_the_report_is_beside_the_verdict_and_in_mlflow(clone):
+    report = clone.root / "artifacts" / RECIPE / "gate" / "report.html"
+    assert report.stat().st_size > 50_000
+    (kept,) = (clone.root / "mlruns").rglob("report/report.html")
+    assert kept.read_bytes() == report.read_bytes()
+
+
 def test_a_training_parameter_reruns_from_train_and_a_worse_model_is_refused(clone):
     clone.change_params("gate", absolute=[{"metric": "mean_iou", "min": 0.999}])
     clone.change_params("training", steps=30)

@@ -93,7 +93,7 @@ def test_cocos_intervals_are_of_groups(per_image):
     objects["iou"] = np.where(generator.random(len(objects)) < 0.6, 0.9, 0.2)
     low, high = coco(per_image, objects)[1]["coco_ap_50"]
     assert low < coco(per_image, objects)[0]["coco_ap_50"] < high
-    groups = per_image.assign(group=[f"g{k // 10}" for k in range(40)])
-    objects["iou"] = np.where(objects["image"].isin([f"i{k}" for k in range(10)]), 0.1, 0.9)
+    groups = per_image.assign(group=[f"g{k // 6}" for k in range(40)])
+    objects["iou"] = np.where(objects["image"].isin([f"i{k}" for k in range(12)]), 0.1, 0.9)
     few = coco(groups, objects)[1]["coco_ap_50"]
     assert np.diff(few)[0] > high - low

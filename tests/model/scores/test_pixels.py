@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from sklearn import metrics as sklearn_metrics
 
-from model.scores.pixels import cross_entropy, score_pixels
+from model.scores.pixels import score_pixels
 
 CLASSES = ["a", "b", "c"]
 planes = hnp.arrays(bool, (6, 7, 3))
@@ -57,16 +57,3 @@ def test_a_pixel_is_right_when_all_its_classes_are():
     said = true.copy()
     said[0, 0], said[0, 1, 1] = True, True
     assert score_pixels(true, said, ["a", "b"])["pixel_accuracy"] == 0.5
-
-
-@given(hnp.arrays(np.uint8, (4, 5, 2)), hnp.arrays(bool, (4, 5, 2)))
-def test_cross_entropy_is_the_mean_surprise(probability, true):
-    p = np.clip(probability / 255, 0.5 / 255, 1 - 0.5 / 255)
-    expected = -np.log(np.where(true, p, 1 - p)).mean()
-    assert cross_entropy(true, probability) == pytest.approx(expected)
-
-
-def test_a_certain_mistake_costs_much_but_not_infinitely():
-    true = np.ones((1, 1, 1), bool)
-    assert cross_entropy(true, np.zeros((1, 1, 1), np.uint8)) == pytest.approx(np.log(510))
-    assert cross_entropy(true, np.full((1, 1, 1), 255, np.uint8)) < 0.01

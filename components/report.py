@@ -1,0 +1,159 @@
+"""The report on the candidate that the gate judged: one HTML file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from components.reporting import figures, gallery
+from components.reporting.page import Plot, Section, metric_rows, render
+from lineage import forced, report_record
+from model.examples import read_examples
+from segtrail.artifacts import TEST, Evaluation, Examples, TrainingRun, Verdict
+from segtrail.errors import StageError
+from segtrail.files import read_json, write_text
+from segtrail.params import load_recipe
+from segtrail.progress import say
+from segtrail.settings.base import ALL
+from segtrail.task import Task, load_task
+from segtrail.workspace import Workspace
+
+
+def write_report(workspace: Workspace, name: str) -> Path:
+    """Writes `report.html` beside the verdict, and returns its path.
+
+    Raises:
+        MissingArtifactError: The candidate is not evaluated or not judged.
+        StageError: The verdict is on another model than the evaluation.
+    """
+    import pandas as pd
+
+    verdict_files = Verdict.of(workspace, name).require()
+    evaluation = Evaluation.of(workspace, name).require()
+    verdict, metrics = read_json(verdict_files.path), read_json(evaluation.metrics)
+    if verdict["model_digest"] != metrics["model_digest"]:
+        raise StageError(
+            f"the verdict is on the model {verdict['model_digest'][:12]}, the evaluation of "
+            f"{metrics['model_digest'][:12]}",
+            f"segtrail gate --recipe {name}",
+        )
+    if not evaluation.levels.exists():
+        raise StageError(
+            f"{evaluation.levels}: not there; the evaluation is of an earlier segtrail",
+            f"segtrail evaluate --recipe {name}",
+        )
+    per_image = pd.read_parquet(evaluation.per_image)
+    run = read_json(TrainingRun.of(workspace, name).require().run)
+    task = load_task(workspace, name)
+    slices, rows = metric_rows(metrics)
+    html = render(
+        title=f"{name}: candidate {verdict['model_digest'][:12]}",
+        verdict=verdict["verdict"],
+        forced=forced.says(verdict["forced"]) if verdict["forced"] else "",
+        facts=_facts(verdict, run["mlflow_run_id"]),
+        notes=verdict["notes"],
+        rules=verdict["rules"],
+        slices=slices,
+        metrics=rows,
+        plots=_plots(workspace, name, per_image, verdict_files, evaluation),
+        classes=task.classes,
+        legend=gallery.legend(task),
+        gallery=_gallery(workspace, name, per_image, evaluation),
+    )
+    write_text(verdict_files.report, html)
+    say(f"report: {verdict_files.report}")
+    _keep(workspace, run["mlflow_run_id"], verdict_files.report)
+    return verdict_files.report
+
+
+def _keep(workspace: Workspace, run_id: str, path: Path) -> None:
+    """Puts the report into MLflow; without MLflow it is a file all the same."""
+    try:
+        report_record.keep(workspace, run_id, path)
+    except Exception as e:  # whatever MLflow, its store or the network raise
+        say(f"the report could not be logged to MLflow: {str(e).splitlines()[0][:200]}")
+
+
+def _facts(verdict: dict[str, Any], run_id: str) -> str:
+    champion, split = verdict["champion"], verdict["test_split"]
+    against = "no champion yet" if champion is None else f"champion v{champion['version']}"
+    return f"{against}; {split['images']} test images ({split['digest'][:12]}); MLflow run {run_id}"
+
+
+def _plots(
+    workspace: Workspace, name: str, per_image: Any, verdict: Verdict, evaluation: Evaluation
+) -> list[Section]:
+    import numpy as np
+    import pandas as pd
+
+    recipe, task = load_recipe(workspace, name), load_task(workspace, name)
+    shown = ["mean_iou", *(["ap_50"] if "ap_50" in per_image else [])]
+    sections = [
+        Section(
+            "Each image, by slice",
+            [
+                Plot(f"{metric} by slice", figures.distributions(per_image, metric))
+                for metric in shown
+            ],
+        )
+    ]
+    if verdict.champion.exists():
+        theirs = pd.read_parquet(verdict.champion)
+        both = per_image.merge(theirs, on=["image", "sha256"], suffixes=("", "_other"))
+        says = "Above the line the candidate is better, below it the champion."
+        sections.append(
+            Section(
+                "Candidate against champion",
+                [
+                    Plot(
+                        f"{metric} of both models",
+                        figures.scatter(both, metric, "candidate", "champion"),
+                    )
+                    for metric in shown
+                ],
+                says,
+            )
+        )
+    counts = np.asarray(read_json(evaluation.levels)[ALL], np.int64)
+    sections.append(
+        Section(
+            "Probabilities",
+            [
+                Plot(
+                    "IoU against the threshold",
+                    figures.thresholds(counts, task.classes, recipe.objects.threshold),
+                ),
+                Plot("calibration", figures.reliability(counts)),
+            ],
+        )
+    )
+    history = _history(TrainingRun.of(workspace, name).root / "history.csv")
+    sections.append(Section("Training", [Plot("learning curves", figures.learning(history))]))
+    return sections
+
+
+def _history(path: Path) -> dict[str, list[float]]:
+    with open(path, newline="", encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+    return {key: [float(row[key]) for row in rows] for key in rows[0]} if rows else {"step": []}
+
+
+def _gallery(
+    workspace: Workspace, name: str, per_image: Any, evaluation: Evaluation
+) -> dict[str, list[gallery.Card]]:
+    task: Task = load_task(workspace, name)
+    chosen = gallery.choose(per_image)
+    wanted = {image for images in chosen.values() for image in images}
+    rows = {row["image"]: row for row in per_image.to_dict("records")}
+    cards = {
+        example.image: gallery.card(
+            example,
+            (evaluation.predictions / f"{example.image}.png").read_bytes(),
+            rows[example.image],
+            task,
+        )
+        for example in read_examples(Examples.of(workspace, name).require().records(TEST))
+        if example.image in wanted
+    }
+    return {title: [cards[image] for image in images] for title, images in chosen.items()}

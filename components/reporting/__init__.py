@@ -1,0 +1,1 @@
+"""The report on a model: what the gate said, and the pictures behind it."""

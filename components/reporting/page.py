@@ -1,0 +1,104 @@
+"""The report as one HTML file that needs nothing else: plots and pictures are inside it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segtrail.settings.base import ALL
+from segtrail.settings.metrics import KINDS, OF_A_CLASS, kind_of
+
+_TEMPLATE = "report.html.jinja"
+_DETAIL = re.compile(r"ap_(?!50$)\d\d$|canny|vi_")  # shown on demand
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture of numbers.
+
+    Attributes:
+        alt: What it shows, for those who do not see it.
+        svg: The file.
+    """
+
+    alt: str
+    svg: bytes
+
+    @property
+    def uri(self) -> str:
+        """The file as a data URI, whose ids do not mix with those of other plots."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+
+
+@dataclass(frozen=True)
+class Section:
+    """Plots under one heading.
+
+    Attributes:
+        title: The heading.
+        plots: The plots.
+        says: A sentence before them.
+    """
+
+    title: str
+    plots: Sequence[Plot]
+    says: str = ""
+
+
+def render(**context: Any) -> str:
+    """Returns the page; whatever the context holds is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("components.reporting", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(_TEMPLATE).render(number=number, **context)
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns the slices, and a row a metric with a cell a slice.
+
+    Args:
+        metrics: The JSON of an evaluation.
+    """
+    slices = [{"name": name, "n": part["n"]} for name, part in metrics["slices"].items()]
+    have = metrics["slices"][ALL]
+    known = [name for name in KINDS if name in have]
+    names = [*known, *(name for name in have if name not in (*known, "n"))]
+    return slices, [
+        {
+            "name": name,
+            "says": _says(name),
+            "detail": bool(_DETAIL.search(name)) or name.startswith(tuple(OF_A_CLASS)),
+            "cells": [
+                {
+                    "value": metrics["slices"][part["name"]].get(name),
+                    "interval": metrics["intervals"][part["name"]].get(name),
+                }
+                for part in slices
+            ],
+        }
+        for name in names
+    ]
+
+
+def number(value: float | None, signed: bool = False) -> str:
+    """Returns a number for people; a hyphen for none."""
+    if value is None:
+        return "-"
+    digits = 3 if abs(value) < 10 else 1
+    return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def _says(metric: str) -> str:
+    try:
+        return kind_of(metric).says
+    except KeyError:
+        return "average precision in the sense of COCO"

@@ -1,0 +1,246 @@
+"""The report on a candidate, made from a small evaluation and opened in a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from components.gate import judge
+from components.report import write_report
+from components.reporting import gallery
+from model.examples import Example
+from model.scores.image import score_image
+from model.scores.levels import count_levels
+from model.summary import intervals, summarise
+from segtrail.artifacts import Evaluation, Examples, Model, TrainingRun, Verdict
+from segtrail.errors import MissingArtifactError, StageError
+from segtrail.files import sha256_bytes, write_bytes, write_json, write_text
+from segtrail.images import encode_png
+from segtrail.saved_model import digest
+from segtrail.settings.objects import Objects
+from segtrail.task import Task, load_task
+from segtrail.workspace import Workspace
+
+IMAGES = 14
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+def truth(number: int) -> np.ndarray:
+    labels = np.zeros((60, 80), np.uint16)
+    for k in range(4):
+        labels[5 + 3 * k : 15 + 3 * k, 3 + 19 * k : 18 + 19 * k] = k + 1
+    return np.roll(labels, number, 0)
+
+
+def answer(number: int) -> np.ndarray:
+    """The more of the objects is missed the higher the number is."""
+    labels = truth(number)
+    labels[:, :number] = 0
+    return labels
+
+
+@pytest.fixture(params=["instances", "classes"])
+def workspace(tmp_path, request) -> Workspace:
+    import tensorflow as tf
+
+    workspace, masks = Workspace(tmp_path, tmp_path), request.param
+    params = {
+        "datasets": {
+            "cells": {
+                "adapter": "folders", "masks": masks, "classes": ["cell"], "slices": {},
+                "splits": {},
+            }
+        },
+        "recipes": {
+            "r": {
+                "dataset": "cells", "classes": ["cell"], "preprocessing": {}, "network": {},
+                "training": {"steps": 1}, "objects": {}, "validation": {}, "serving": {},
+                "gate": {
+                    "absolute": [
+                        {"metric": "mean_iou", "min": 0.4},
+                        {"metric": "mean_iou", "slice": "each", "min": 0.1, "too_few": "report"},
+                    ],
+                },
+            }
+        },
+    }  # fmt: skip
+    write_text(workspace.params, yaml.safe_dump(params))
+    task = load_task(workspace, "r")
+    write_text(Model.of(workspace, "r").root / "saved_model.pb", "the candidate")
+    examples, evaluation = Examples.of(workspace, "r"), Evaluation.of(workspace, "r")
+    write_text(examples.manifest, "not read")
+    rows, levels = [], 0
+    with tf.io.TFRecordWriter(str(examples.records("test"))) as writer:
+        for number in range(IMAGES):
+            true, said = truth(number), answer(number)
+            if masks == "classes":
+                true, said = (true > 0).astype(np.uint16), (said > 0).astype(np.uint16)
+            name = f"i{number:02d}" if number < 13 else "<b>i13"
+            image = encode_png((true > 0).astype(np.uint8) * 180 + 20)
+            part = "rare" if number == 3 else "x"
+            example = Example(name, image, encode_png(true), part, f"g{number}")
+            writer.write(example.serialize())
+            row, counts = scores(example, true, said, task)
+            rows.append(row)
+            levels = levels + counts
+            write_bytes(evaluation.predictions / f"{name}.png", encode_png(said))
+    per_image = pd.DataFrame(rows)
+    per_image.to_parquet(evaluation.per_image)
+    metrics = {
+        "slices": summarise(per_image), "intervals": intervals(per_image),
+        "model_digest": digest(Model.of(workspace, "r").root), "examples_digest": "e" * 64,
+    }  # fmt: skip
+    write_json(evaluation.metrics, metrics)
+    write_json(evaluation.levels, {"all": levels.tolist()})
+    run = TrainingRun.of(workspace, "r")
+    write_json(run.run, {"mlflow_run_id": "0" * 32})
+    write_text(
+        run.root / "history.csv",
+        "step,loss,iou,val_loss,val_iou\n1,0.9,0.2,0.8,0.3\n2,0.5,0.6,0.6,0.5\n",
+    )
+    judge(workspace, "r")
+    return workspace
+
+
+def scores(example: Example, true: np.ndarray, said: np.ndarray, task: Task) -> tuple[dict, object]:
+    probability = np.where(said > 0, 230, 15).astype(np.uint8)[..., None]
+    counts = count_levels(task.true_planes(true), probability)
+    labels, mask = (said if task.has_objects else None), (said > 0).astype(np.uint8)
+    return {
+        "image": example.image,
+        "sha256": sha256_bytes(example.image_bytes),
+        "slice": example.slice,
+        "group": example.group,
+        **score_image(true, mask, counts, labels, None, task, Objects()),
+    }, counts
+
+
+@pytest.fixture
+def page(workspace) -> str:
+    return write_report(workspace, "r").read_text(encoding="utf-8")
+
+
+def test_the_verdict_is_first_then_rules_metrics_plots_and_images(page):
+    places = [
+        page.index(f"<h2>{title}</h2>")
+        for title in ("Rules", "Metrics", "Each image, by slice", "Probabilities", "Training",
+                      "Images")
+    ]  # fmt: skip
+    assert places == sorted(places)
+    assert page.index('class="mark pass"') < places[0]
+    assert "the recipe compares no candidate with the champion" in page
+    assert "mean_iou &gt;= 0.1 on rare" in page
+    assert "(does not decide)" in page
+
+
+def test_every_name_is_escaped_and_nothing_is_fetched(page):
+    assert "<b>i13" not in page
+    assert "&lt;b&gt;i13" in page
+    assert set(re.findall(r'(?:src|href)="([^:"]*:)', page)) == {"data:"}
+    assert "default-src 'none'" in page
+
+
+def test_the_gallery_has_worst_median_and_best_images_each_once(workspace, page):
+    per_image = pd.read_parquet(Evaluation.of(workspace, "r").per_image)
+    chosen = gallery.choose(per_image)
+    assert {title: len(images) for title, images in chosen.items()} == {
+        "Worst": 3, "Median": 3, "Best": 3
+    }  # fmt: skip
+    iou = per_image.set_index("image")["iou"]
+    assert list(iou[chosen["Worst"]]) == sorted(iou)[:3]
+    assert list(iou[chosen["Best"]]) == sorted(iou)[::-1][:3]
+    assert max(iou[chosen["Worst"]]) <= min(iou[chosen["Median"]])
+    assert len({image for images in chosen.values() for image in images}) == 9
+    assert page.count('class="card"') == 9
+    assert page.count("objects counted") == 9
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 4, 7])
+def test_few_images_are_each_shown_once(n):
+    rows = pd.DataFrame({"image": [f"i{k}" for k in range(n)], "iou": np.linspace(0, 1, n)})
+    shown = [image for images in gallery.choose(rows).values() for image in images]
+    assert len(shown) == len(set(shown)) == min(n, 9)
+
+
+def test_what_was_missed_and_what_is_too_much_is_in_its_colour():
+    true, said = np.zeros((2, 4, 6, 1), bool)
+    true[0], said[1] = True, True
+    picture = gallery.differing(np.full((4, 6, 3), 90, np.uint8), said, true)
+    assert (picture[0] == gallery.MISSED).all()
+    assert (picture[1] == gallery.EXTRA).all()
+    assert (picture[2:] == picture[3, 0]).all()
+
+
+def test_a_champion_is_drawn_against_and_the_ledgers_word_is_shown(workspace):
+    files = Verdict.of(workspace, "r")
+    evaluation = Evaluation.of(workspace, "r")
+    assert "Candidate against champion" not in write_report(workspace, "r").read_text()
+    pd.read_parquet(evaluation.per_image).to_parquet(files.champion)
+    verdict = json.loads(files.path.read_text())
+    forced = {"by": "Grace", "reason": "a drill", "at": "2026-01-02T00:00:00+00:00", "entry": 3}
+    write_json(files.path, verdict | {"verdict": "fail", "forced": forced})
+    page = write_report(workspace, "r").read_text()
+    assert "Candidate against champion" in page
+    assert "FORCED by Grace (claimed) on 2026-01-02: a drill" in page
+    assert 'class="mark forced"' in page
+
+
+def test_the_same_facts_give_the_same_bytes(workspace):
+    first = write_report(workspace, "r").read_bytes()
+    assert write_report(workspace, "r").read_bytes() == first
+
+
+def test_what_is_missing_is_named(workspace, capsys):
+    write_report(workspace, "r")
+    assert "could not be logged to MLflow" in capsys.readouterr().out
+    Evaluation.of(workspace, "r").levels.unlink()
+    with pytest.raises(StageError, match="of an earlier segtrail"):
+        write_report(workspace, "r")
+    Verdict.of(workspace, "r").path.unlink()
+    with pytest.raises(MissingArtifactError, match=r"verdict\.json"):
+        write_report(workspace, "r")
+
+
+def test_a_verdict_on_another_model_is_refused(workspace):
+    path = Verdict.of(workspace, "r").path
+    write_json(path, json.loads(path.read_text()) | {"model_digest": "f" * 64})
+    with pytest.raises(StageError, match="the verdict is on the model ffffffffffff"):
+        write_report(workspace, "r")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_browser_shows_it_whole_without_an_error(workspace, page, tmp_path, width):
+    """On a phone, too: nothing is wider than the window but what scrolls by itself."""
+    measured = tmp_path / "measured.html"
+    probe = (
+        "<script>onload=()=>{const wide=[...document.querySelectorAll('img')]"
+        ".filter(i=>!i.complete||!i.naturalWidth).length;"
+        "document.title=`${document.documentElement.scrollWidth} ${wide}`}</script>"
+    )
+    policy = re.search(r"<meta http-equiv=.*?>", page).group()
+    measured.write_text(page.replace(policy, "").replace("</body>", probe + "</body>"))
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000",
+    ]  # fmt: skip
+    report = Verdict.of(workspace, "r").report
+    shot = tmp_path / "report.png"
+    done = subprocess.run(
+        [*command, f"--screenshot={shot}", report.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    assert shot.stat().st_size > 20_000
+    done = subprocess.run(
+        [*command, "--dump-dom", measured.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    wide, broken = re.search(r"<title>(\d+) (\d+)</title>", done.stdout).groups()
+    assert int(broken) == 0
+    assert int(wide) <= max(width, 500)  # Chromium's own least width
