@@ -10,6 +10,7 @@ import typer
 from cli import (
     audit,
     augment,
+    compare,
     data,
     demo,
     doctor,
@@ -57,6 +58,7 @@ for _command in (
 for _command in stages.COMMANDS:
     app.command()(_command)
 app.command()(report.report)
+app.command()(compare.compare)
 app.command()(tune.tune)
 app.add_typer(data.app)
 app.command()(promotion.promote)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from components.gating import history
-from components.gating.champion import champion_of, champion_scores
+from components.gating.champion import champion_of, way_out
 from components.gating.rules import apply_rules
 from components.gating.verdict import PASS, overall
+from components.scoring.stored import score_stored
 from lineage import forced, ledger
 from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.errors import StageError
@@ -53,11 +54,12 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
     elif champion["model_digest"] == model_digest:
         notes.append(f"the candidate is the champion, v{champion['version']}: nothing to compare")
     else:
-        scores, problem = champion_scores(
-            workspace, name, recipe, champion, metrics["examples_digest"]
-        )
-        if problem:  # no pair of images: the relative rules say that they cannot tell
-            notes.append(problem)
+        version = champion["version"]
+        kept, problem = score_stored(workspace, name, recipe, version, champion["model_digest"])
+        if kept is not None:
+            scores = kept.read()
+        else:  # no pair of images: the relative rules say that they cannot tell
+            notes.append(f"the champion {problem}: {way_out(name, version)}")
             scores = candidate.iloc[:0]
     rules = apply_rules(recipe.gate, candidate, scores)
     split = history.split_of(candidate)

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from components.reporting import figures, gallery
+from components.reporting import changes, figures, gallery
 from components.reporting.page import Plot, Section, metric_rows, render
 from lineage import forced, report_record
 from model.examples import read_examples
@@ -48,6 +48,7 @@ def write_report(workspace: Workspace, name: str) -> Path:
     task = load_task(workspace, name)
     slices, rows = metric_rows(metrics)
     html = render(
+        "report",
         title=f"{name}: candidate {verdict['model_digest'][:12]}",
         verdict=verdict["verdict"],
         forced=forced.says(verdict["forced"]) if verdict["forced"] else "",
@@ -100,7 +101,7 @@ def _plots(
     ]
     if verdict.champion.exists():
         theirs = pd.read_parquet(verdict.champion)
-        both = per_image.merge(theirs, on=["image", "sha256"], suffixes=("", "_other"))
+        both = changes.pair(per_image, theirs)
         says = "Above the line the candidate is better, below it the champion."
         sections.append(
             Section(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.reporting.changes import of_other
 from model.scores.levels import calibration, calibration_error, sweep
 from model.summary import values
 
@@ -41,15 +42,13 @@ def scatter(both: Any, metric: str, ours: str, theirs: str) -> bytes:
     """Draws each image's metric of two models against each other.
 
     Args:
-        both: A row an image: `slice`, the one model's scores, the other's with `_other` appended.
+        both: See `components.reporting.changes.pair`.
         metric: Which.
         ours: What the one model is called.
         theirs: What the other is called.
     """
     figure, axes = _figure(4.2, 4.2)
-    other = both[[c for c in both if c.endswith("_other")]]
-    other = other.rename(columns=lambda c: c.removesuffix("_other"))
-    x, y = values(other, metric), values(both, metric)
+    x, y = values(of_other(both), metric), values(both, metric)
     ends = [min(x.min(), y.min()), max(x.max(), y.max())]
     axes.plot(ends, ends, color=_GREY, linewidth=1)
     names = sorted(both["slice"].unique())

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from components.reporting.changes import OTHER
 from model.examples import Example
 from segtrail import overlay
 from segtrail.images import decode_image, read_labels
@@ -53,7 +54,7 @@ def legend(task: Task) -> str:
 
 
 def card(example: Example, prediction: bytes, row: Mapping[str, Any], task: Task) -> Card:
-    """Returns the pictures of one image.
+    """Returns the pictures of one image: as it is, predicted, true, and what differs.
 
     Args:
         example: Image and true mask.
@@ -61,28 +62,36 @@ def card(example: Example, prediction: bytes, row: Mapping[str, Any], task: Task
         row: Its scores.
         task: What the masks' values mean.
     """
-    image = decode_image(example.image_bytes, example.image)
-    true = read_labels(example.mask_bytes, f"true mask of {example.image}")
-    said = read_labels(prediction, f"prediction of {example.image}")
-    canvas, (true, said) = _fitted(image, true, said)
-    if task.has_objects:
-        none = np.zeros_like(true)
-        predicted, truth = overlay.draw(canvas, said, none), overlay.draw(canvas, none, true)
-        planes = (said > 0)[..., None], (true > 0)[..., None]
-    else:
-        planes = task.answered_planes(said), task.true_planes(true)
-        predicted, truth = (overlay.draw_classes(canvas, plane) for plane in planes)
+    canvas, (true, said) = _fitted(example, prediction)
     pictures = {
         "image": canvas,
-        "predicted": predicted,
-        "true": truth,
-        "missed (orange), extra (blue)": differing(canvas, *planes),
+        "predicted": _outlined(canvas, said, task, predicted=True),
+        "true": _outlined(canvas, true, task, predicted=False),
+        "missed (orange), extra (blue)": differing(
+            canvas, _planes(said, task, predicted=True), _planes(true, task, predicted=False)
+        ),
     }
-    return Card(
-        example.image,
-        _note(row),
-        tuple((caption, _data(picture)) for caption, picture in pictures.items()),
-    )
+    return _card(example, _note(row), pictures)
+
+
+def card_of_two(
+    example: Example, predictions: Mapping[str, bytes], row: Mapping[str, Any], task: Task
+) -> Card:
+    """Returns the pictures of one image: as it is, as each model predicted it, and true.
+
+    Args:
+        example: Image and true mask.
+        predictions: Of `card`, by the model; first of the one whose scores have no suffix.
+        row: The scores of both, see `components.reporting.changes.pair`.
+        task: What the masks' values mean.
+    """
+    canvas, (true, *said) = _fitted(example, *predictions.values())
+    pictures = {"image": canvas}
+    scores = (row["iou"], row[f"iou{OTHER}"])
+    for name, mask, iou in zip(predictions, said, scores, strict=True):
+        pictures[f"{name}: IoU {iou:.3f}"] = _outlined(canvas, mask, task, predicted=True)
+    pictures["true"] = _outlined(canvas, true, task, predicted=False)
+    return _card(example, str(row["slice"]), pictures)
 
 
 def differing(
@@ -103,8 +112,16 @@ def differing(
     return grey.astype(np.uint8)
 
 
-def _fitted(image: npt.NDArray[Any], *masks: npt.NDArray[np.uint16]) -> tuple[Any, list[Any]]:
-    """Returns the image as RGB and the masks, made small enough for a page."""
+def _card(example: Example, note: str, pictures: Mapping[str, npt.NDArray[np.uint8]]) -> Card:
+    shown = tuple((caption, _data(picture)) for caption, picture in pictures.items())
+    return Card(example.image, note, shown)
+
+
+def _fitted(example: Example, *predictions: bytes) -> tuple[Any, list[npt.NDArray[np.uint16]]]:
+    """Returns image, true mask and predictions, made small enough for a page."""
+    image = decode_image(example.image_bytes, example.image)
+    masks = [read_labels(example.mask_bytes, f"true mask of {example.image}")]
+    masks += [read_labels(png, f"prediction of {example.image}") for png in predictions]
     height, width = image.shape[:2]
     ratio = min(1.0, SIDE / max(height, width))
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
@@ -112,6 +129,21 @@ def _fitted(image: npt.NDArray[Any], *masks: npt.NDArray[np.uint16]) -> tuple[An
     return canvas, [
         cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint16) for mask in masks
     ]
+
+
+def _planes(mask: npt.NDArray[np.uint16], task: Task, predicted: bool) -> npt.NDArray[np.bool_]:
+    if predicted and not task.has_objects:
+        return task.answered_planes(mask)
+    return task.true_planes(mask)
+
+
+def _outlined(
+    canvas: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint16], task: Task, predicted: bool
+) -> npt.NDArray[np.uint8]:
+    if not task.has_objects:
+        return overlay.draw_classes(canvas, _planes(mask, task, predicted))
+    none = np.zeros_like(mask)
+    return overlay.draw(canvas, *((mask, none) if predicted else (none, mask)))
 
 
 def _note(row: Mapping[str, Any]) -> str:

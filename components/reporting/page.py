@@ -11,7 +11,6 @@ from typing import Any
 from segtrail.settings.base import ALL
 from segtrail.settings.metrics import KINDS, OF_A_CLASS, kind_of
 
-_TEMPLATE = "report.html.jinja"
 _DETAIL = re.compile(r"ap_(?!50$)\d\d$|canny|vi_")  # shown on demand
 
 
@@ -48,8 +47,8 @@ class Section:
     says: str = ""
 
 
-def render(**context: Any) -> str:
-    """Returns the page; whatever the context holds is escaped."""
+def render(template: str, **context: Any) -> str:
+    """Returns the page of a template; whatever the context holds is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -59,7 +58,7 @@ def render(**context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(_TEMPLATE).render(number=number, **context)
+    return environment.get_template(f"{template}.html.jinja").render(number=number, **context)
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -75,8 +74,8 @@ def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[
     return slices, [
         {
             "name": name,
-            "says": _says(name),
-            "detail": bool(_DETAIL.search(name)) or name.startswith(tuple(OF_A_CLASS)),
+            "says": says(name),
+            "detail": is_detail(name),
             "cells": [
                 {
                     "value": metrics["slices"][part["name"]].get(name),
@@ -97,7 +96,13 @@ def number(value: float | None, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{digits}f}"
 
 
-def _says(metric: str) -> str:
+def is_detail(metric: str) -> bool:
+    """Returns whether a metric is shown on demand only."""
+    return bool(_DETAIL.search(metric)) or metric.startswith(tuple(OF_A_CLASS))
+
+
+def says(metric: str) -> str:
+    """Returns what a metric measures."""
     try:
         return kind_of(metric).says
     except KeyError:

@@ -117,7 +117,7 @@ def test_a_class_is_compared_with_the_champions(workspace):
 def test_a_champion_of_something_else_is_no_evidence(workspace, capsys, classes, masks, tells):
     serve(workspace, classes, masks)
     assert said(workspace) == ["pass", "insufficient evidence"]
-    assert f"the champion v1 segments {tells}, the candidate classes of" in capsys.readouterr().out
+    assert f"the champion v1 segments {tells}, the recipe classes of" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("min_size", [0, 30])
@@ -131,7 +131,7 @@ def test_the_champions_objects_are_counted_as_the_recipe_says(workspace, min_siz
     write_text(workspace.params, yaml.safe_dump(params))
     serve(workspace, ["cell"], "classes")
     judge(workspace, "r")
-    (kept,) = (workspace.scratch / "champion-scores" / "r").iterdir()
+    (kept,) = (workspace.scratch / "scores" / "r").glob("*/per_image.parquet")
     # the champion answers one strip of 24 pixels
     assert set(pd.read_parquet(kept)["count_predicted"]) == {1 if min_size == 0 else 0}
 
@@ -144,7 +144,7 @@ def test_a_champion_that_does_not_load_is_no_evidence_and_the_verdict_tells_the_
     note = verdict["notes"][0]
     assert "the champion v1 does not answer" in note
     assert "segtrail rollback VERSION --recipe r" in note
-    assert not (workspace.scratch / "champion-scores").exists()
+    assert not list((workspace.scratch / "scores").rglob("*.parquet"))
 
 
 def test_the_champion_itself_is_not_compared_with_itself(workspace):

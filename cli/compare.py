@@ -1,0 +1,32 @@
+"""`segtrail compare`: two models of a recipe side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import RecipeOption
+from cli.stages import workspace_of
+
+_HELP = "candidate, champion, or a version such as v3."
+
+
+def compare(
+    recipe: RecipeOption,
+    ours: Annotated[str, typer.Argument(metavar="A", help=_HELP)] = "candidate",
+    theirs: Annotated[str, typer.Argument(metavar="B", help=_HELP)] = "champion",
+) -> None:
+    """Compare two models on the same test images: metrics, slices and pictures.
+
+    Writes one HTML file and prints what differs. A stored version is scored anew when the test
+    images changed since.
+
+    \b
+    Examples:
+      segtrail compare --recipe nuclei
+      segtrail compare v3 v2 --recipe nuclei
+    """
+    from components.compare import compare as run
+
+    run(workspace_of(recipe), recipe, ours, theirs)

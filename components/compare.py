@@ -1,0 +1,153 @@
+"""Two models of a recipe side by side, on the present test images: one HTML file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.reporting import changes, figures, gallery
+from components.reporting.page import Plot, Section, render
+from components.scoring.stored import Scored, score_stored
+from model.examples import read_examples
+from segtrail.artifacts import TEST, Evaluation, Examples, Model
+from segtrail.errors import ConfigError, StageError
+from segtrail.files import read_json, write_text
+from segtrail.params import load_recipe
+from segtrail.progress import say
+from segtrail.saved_model import digest
+from segtrail.task import load_task
+from segtrail.workspace import Workspace
+from serving import config
+
+CANDIDATE, CHAMPION = "candidate", "champion"
+_VERSION = re.compile(r"v?([1-9]\d*)")
+
+
+def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
+    """Writes the page, says what differs for sure, and returns its path.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        ours: `candidate`, `champion`, or a version such as `v3`.
+        theirs: What it is compared with, likewise.
+
+    Raises:
+        ConfigError: No such version.
+        StageError: A version does not answer or segments something else; the candidate's
+            evaluation is of another model; the two were asked no image in common.
+    """
+    both_names = _named(workspace, name, ours), _named(workspace, name, theirs)
+    if both_names[0] == both_names[1]:
+        raise ConfigError(f"{ours} and {theirs} are the same model: {both_names[0]}")
+    scored = {each: _scored(workspace, name, each) for each in both_names}
+    (ours, mine), (theirs, others) = scored.items()
+    both = changes.pair(mine.read(), others.read())
+    if both.empty:
+        raise StageError(f"{ours} and {theirs} of {name} have no test image in common")
+    rows = changes.table(both)
+    path = workspace.artifacts(name) / "compare" / f"{ours}-{theirs}.html"
+    html = render(
+        "compare",
+        title=f"{name}: {ours} against {theirs}",
+        facts=f"{len(both)} test images in {both['group'].nunique()} groups",
+        ours=ours,
+        theirs=theirs,
+        rows=rows,
+        plots=_plots(both, ours, theirs),
+        **_pictures(workspace, name, both, scored),
+    )
+    write_text(path, html)
+    _tell(rows, ours, theirs)
+    say(f"{path}")
+    return path
+
+
+def _named(workspace: Workspace, name: str, given: str) -> str:
+    """Returns `candidate` or `v<number>` of what somebody typed."""
+    if given == CANDIDATE:
+        return given
+    stored = sorted(int(p.name) for p in (workspace.models / name).glob("[1-9]*") if p.is_dir())
+    known = ", ".join([CANDIDATE, CHAMPION, *(f"v{number}" for number in stored)])
+    if given == CHAMPION:
+        version = config.champion(workspace.models_config, name)
+        if version is None:
+            raise ConfigError(f"{name} has no champion yet; there are {known}")
+        return f"v{version}"
+    found = _VERSION.fullmatch(given)
+    if found is None or int(found[1]) not in stored:
+        raise ConfigError(f"{name} has no stored version {given!r}; there are {known}")
+    return f"v{found[1]}"
+
+
+def _scored(workspace: Workspace, name: str, which: str) -> Scored:
+    if which == CANDIDATE:
+        evaluation = Evaluation.of(workspace, name).require()
+        evaluated = read_json(evaluation.metrics)["model_digest"]
+        if evaluated != digest(Model.of(workspace, name).require().root):
+            raise StageError(
+                f"{evaluation.metrics} is of another model than the candidate",
+                f"segtrail evaluate --recipe {name}",
+            )
+        return Scored(evaluation.per_image, evaluation.predictions)
+    version = int(which.removeprefix("v"))
+    model = digest(workspace.models / name / str(version))
+    scored, problem = score_stored(workspace, name, load_recipe(workspace, name), version, model)
+    if scored is None:
+        raise StageError(f"{name} {problem}", f"segtrail audit {name} --version {version}")
+    return scored
+
+
+def _plots(both: Any, ours: str, theirs: str) -> list[Section]:
+    shown = ["mean_iou", *(["ap_50"] if "ap_50" in both else [])]
+    plots = [Plot(f"{m} of both", figures.scatter(both, m, ours, theirs)) for m in shown]
+    return [Section("Each image", plots, f"Above the line {ours} is better, below it {theirs}.")]
+
+
+def _pictures(
+    workspace: Workspace, name: str, both: Any, scored: Mapping[str, Scored]
+) -> dict[str, Any]:
+    task = load_task(workspace, name)
+    ours, theirs = scored
+    order = list(
+        both.assign(change=both["iou"] - both[f"iou{changes.OTHER}"]).sort_values(
+            ["change", "image"]
+        )["image"]
+    )
+    worse = order[: gallery.EACH]
+    better = [image for image in order[::-1][: gallery.EACH] if image not in worse]
+    rows = {row["image"]: row for row in both.to_dict("records")}
+    cards = {
+        example.image: gallery.card_of_two(
+            example,
+            {
+                which: (found.predictions / f"{example.image}.png").read_bytes()
+                for which, found in scored.items()
+            },
+            rows[example.image],
+            task,
+        )
+        for example in read_examples(Examples.of(workspace, name).require().records(TEST))
+        if example.image in {*worse, *better}
+    }
+    return {
+        "classes": task.classes,
+        "legend": gallery.legend(task),
+        "gallery": {
+            f"{ours} is better": [cards[image] for image in better],
+            f"{theirs} is better": [cards[image] for image in worse],
+        },
+    }
+
+
+def _tell(rows: list[dict[str, Any]], ours: str, theirs: str) -> None:
+    say(f"{'':>22}  {'slice':<16} {ours:>10} {theirs:>10} {'change':>9}")
+    for row in rows:
+        if not row["detail"]:
+            said = "" if row["verdict"] == changes.EITHER else f"  {ours} is {row['verdict']}"
+            say(
+                f"{row['metric']:>22}  {row['slice']:<16} {row['ours']:>10.3f} "
+                f"{row['theirs']:>10.3f} {row['change']:>+9.4f}{said}"
+            )

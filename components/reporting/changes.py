@@ -1,0 +1,68 @@
+"""What differs between two models on the same images."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from components.reporting.page import is_detail, says
+from model.summary import CONFIDENCE, RESAMPLES, SEED, metrics_in, slices, values
+from model.uncertainty import Change, tail_of
+from segtrail.settings.metrics import kind_of
+
+OTHER = "_other"
+BETTER, WORSE, EITHER = "better", "worse", "not told apart"
+_MARKS = {BETTER: "pass", WORSE: "fail", EITHER: "insufficient"}
+
+
+def pair(ours: Any, theirs: Any) -> Any:
+    """Returns the scores of the images that both models were asked, the others' with a suffix."""
+    return ours.merge(theirs, on=["image", "sha256"], suffixes=("", OTHER), validate="one_to_one")
+
+
+def of_other(both: Any) -> Any:
+    """Returns the other model's scores of such pairs, by their own names."""
+    theirs = both[[c for c in both if c.endswith(OTHER)]]
+    return theirs.rename(columns=lambda c: c.removesuffix(OTHER))
+
+
+def table(both: Any) -> list[dict[str, Any]]:
+    """Returns a row a metric and slice: both means, the change with its interval, and a verdict.
+
+    Args:
+        both: See `pair`.
+    """
+    rows = []
+    parts = slices(both)
+    for metric in metrics_in(both[[c for c in both if not c.endswith(OTHER)]]):
+        for name, part in parts.items():
+            ours, theirs = values(part, metric), values(of_other(part), metric)
+            found = Change(ours - theirs, list(part["group"]), RESAMPLES, SEED)
+            interval = found.interval(CONFIDENCE)
+            verdict = _verdict(found, metric)
+            rows.append(
+                {
+                    "metric": metric,
+                    "says": says(metric),
+                    "detail": is_detail(metric),
+                    "slice": name,
+                    "n": len(part),
+                    "ours": float(ours.mean()),
+                    "theirs": float(theirs.mean()),
+                    "change": found.mean,
+                    "interval": interval if all(map(math.isfinite, interval)) else None,
+                    "verdict": verdict,
+                    "mark": _MARKS[verdict],
+                }
+            )
+    return rows
+
+
+def _verdict(found: Change, metric: str) -> str:
+    better, tail = kind_of(metric).better, tail_of(CONFIDENCE)
+    if better != "neither":
+        if found.p_above(0.0) <= tail:
+            return BETTER if better == "more" else WORSE
+        if found.p_below(0.0) <= tail:
+            return WORSE if better == "more" else BETTER
+    return EITHER

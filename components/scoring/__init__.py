@@ -1,0 +1,1 @@
+"""Scores of models that are in the store, on the present test images."""

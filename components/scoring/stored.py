@@ -1,0 +1,101 @@
+"""Scores and predictions of a stored version on the present test images, kept for the next time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.evaluation import score, segments
+from model.examples import read_examples
+from segtrail.artifacts import TEST, Examples
+from segtrail.code import code_digest
+from segtrail.errors import ServingError
+from segtrail.files import atomic_folder, sha256_bytes, sha256_file, write_bytes
+from segtrail.progress import track
+from segtrail.recipe import Recipe
+from segtrail.task import load_task
+from segtrail.workspace import Workspace
+
+FOLDER = "scores"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model answered to the test images.
+
+    Attributes:
+        per_image: Parquet, a row an image: see `model.evaluation.score`.
+        predictions: A folder of `<image>.png`: instance labels, or else the mask.
+    """
+
+    per_image: Path
+    predictions: Path
+
+    def read(self) -> Any:
+        """Returns the scores as a data frame."""
+        import pandas as pd
+
+        return pd.read_parquet(self.per_image)
+
+
+def score_stored(
+    workspace: Workspace, name: str, recipe: Recipe, version: int, digest: str
+) -> tuple[Scored | None, str]:
+    """Returns a stored version's scores, or None and why there are none.
+
+    They are kept under `.segtrail/` and made anew when the test images, the code or what counts as
+    an object changed: that is what the recipe says now, for all models.
+
+    Args:
+        workspace: Whose model store has the version.
+        name: The recipe.
+        recipe: Its settings now.
+        version: Which version.
+        digest: Of its SavedModel.
+    """
+    examples = Examples.of(workspace, name).require()
+    facts = (
+        digest,
+        sha256_file(examples.manifest),
+        code_digest(),
+        recipe.objects.model_dump_json(),
+    )
+    key = sha256_bytes(" ".join(facts).encode())[:16]
+    root = workspace.scratch / FOLDER / name / key
+    kept = Scored(root / "per_image.parquet", root / "predictions")
+    if not kept.per_image.exists():
+        problem = _score(workspace, name, recipe, version, root)
+        if problem:
+            return None, problem
+    return kept, ""
+
+
+def _score(workspace: Workspace, name: str, recipe: Recipe, version: int, root: Path) -> str:
+    """Writes the scores of a version, or returns why it has none."""
+    import pandas as pd
+    from tensorflow.errors import OpError
+
+    from segtrail.session import SessionModel
+
+    task = load_task(workspace, name)
+    wanted = list(read_examples(Examples.of(workspace, name).records(TEST)))
+    try:
+        model = SessionModel(workspace.models / name / str(version))
+        theirs = segments(model)
+        if theirs != (task.masks, task.classes):
+            return (
+                f"v{version} segments {theirs[0]} of {', '.join(theirs[1])}, the recipe "
+                f"{task.masks} of {', '.join(task.classes)}"
+            )
+        rows = []
+        with atomic_folder(root) as folder:
+            answers = score(model, wanted, task, recipe.objects)
+            for answer in track(answers, f"scoring v{version}", len(wanted)):
+                rows.append(answer.row)
+                png = answer.labels_png or answer.mask_png
+                write_bytes(folder / "predictions" / f"{answer.example.image}.png", png)
+            pd.DataFrame(rows).to_parquet(folder / "per_image.parquet", index=False)
+    except (ServingError, OpError, KeyError) as e:
+        return f"v{version} does not answer: {str(e).splitlines()[0][:300]}"
+    return ""
