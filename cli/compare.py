@@ -17,7 +17,7 @@ def compare(
     ours: Annotated[str, typer.Argument(metavar="A", help=_HELP)] = "candidate",
     theirs: Annotated[str, typer.Argument(metavar="B", help=_HELP)] = "champion",
 ) -> None:
-    """Compare two models on the same test images: metrics, slices and pictures.
+    """Put two models side by side on the same test images.
 
     Writes one HTML file and prints what differs. A stored version is scored anew when the test
     images changed since.
