@@ -7,7 +7,7 @@ from cli.stages import workspace_of
 
 
 def report(recipe: RecipeOption) -> None:
-    """Write the report on the candidate, verdict first: one HTML file.
+    """Write the report on the candidate: one HTML file.
 
     `segtrail gate` and `segtrail retrain` write it, too.
 
