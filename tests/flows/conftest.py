@@ -94,13 +94,21 @@ COMPONENTS = {
             begin(workspace, "gate")
             flag = workspace.scratch / "verdict"
             verdict = flag.read_text() if flag.exists() else "pass"
-            rule = {"rule": "r", "verdict": verdict, "says": "mean_iou is 0.1, below 0.7"}
+            says = "mean_iou is 0.1, below 0.7"
+            rule = {"rule": "r", "verdict": verdict, "says": says, "decides": True}
             model = workspace.artifacts(name) / "model"
             out = {"verdict": verdict, "rules": [rule], "model_digest": digest(model)}
-            out["champion"] = None
+            out["champion"], out["forced"] = None, None
             out["gate"] = dump(load_recipe(workspace, name).gate)
             write_json(workspace.artifacts(name) / "gate/verdict.json", out)
             return out
+    """,
+    "report": """
+        from components._common import *
+        def write_report(workspace, name):
+            path = workspace.artifacts(name) / "gate/report.html"
+            path.write_text("a report")
+            return path
     """,
     "infra_validate": """
         from components._common import *

@@ -22,6 +22,12 @@ with get_client(sync_client=True) as client:
     state = client.read_flow_run(sys.argv[1]).state
     print(state.type.value, state.name, state.message)
 """
+ARTIFACTS = """
+import json
+from prefect.client.orchestration import get_client
+with get_client(sync_client=True) as client:
+    print(json.dumps([[each.key, each.data] for each in client.read_artifacts()]))
+"""
 
 
 @pytest.mark.slow
@@ -49,7 +55,10 @@ def test_a_worker_runs_the_deployment_in_its_own_clone(
         patiently(lambda: python(STATE, run).split()[0] in ended, 240)
     assert python(STATE, run).startswith("COMPLETED Promoted"), log.read_text()
 
+    (linked,) = json.loads(python(ARTIFACTS))
+    assert linked[0] == "demo-report"
     clone = small.root / ".segtrail/workers/demo"
+    assert (clone / "artifacts/demo/gate/report.html").as_uri() in linked[1]
     assert (clone / "calls.log").read_text().split()[:5] == [
         "examples", "validate", "transform", "train", "evaluate",
     ]  # fmt: skip
