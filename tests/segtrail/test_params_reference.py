@@ -63,12 +63,21 @@ def smallest() -> Any:
     return yaml.safe_load(block[1])
 
 
-def loads(masks: str, classes: int, loss: str = "bce", metric: str = "mean_iou") -> bool:
+NAMES = ("cell", "other")
+
+
+def loads(
+    masks: str,
+    classes: int,
+    loss: str = "bce",
+    metric: str = "mean_iou",
+    called: tuple[str, ...] = NAMES,
+) -> bool:
     raw = smallest()
-    names = ["cell", "other"][:classes]
+    names = list(called[:classes])
     raw["datasets"]["mine"] |= {"masks": masks, "classes": names}
     raw["recipes"]["mine"] |= {"classes": names, "training": {"steps": 1, "loss": loss}}
-    raw["recipes"]["mine"]["gate"]["absolute"][0]["metric"] = metric.replace("<class>", "cell")
+    raw["recipes"]["mine"]["gate"]["absolute"][0]["metric"] = metric.replace("<class>", names[0])
     try:
         check_params(raw, "params.yaml")
     except ConfigError:
@@ -133,11 +142,25 @@ def test_losses_fit_the_masks_that_the_page_says():
 
 
 def test_gates_can_ask_for_the_metrics_that_the_page_says():
+    met = {
+        "": lambda masks, names: True,
+        "instances": lambda masks, names: masks == "instances",
+        "masks: classes of which one is learnt": lambda masks, names: (
+            (masks, len(names)) == ("classes", 1)
+        ),
+        "instances, or masks: classes of which one is learnt": lambda masks, names: (
+            masks == "instances" or (masks, len(names)) == ("classes", 1)
+        ),
+        "more than one class": lambda masks, names: len(names) > 1,
+        "classes called cup and disc": lambda masks, names: set(names) == {"cup", "disc"},
+    }
+    cases = [("instances", ("cell",)), ("multilabel", ("disc", "cup"))]
+    cases += [(masks, NAMES[:n]) for masks in ("classes", "multilabel") for n in (1, 2)]
+    assert {row["needs"] for row in rows("Metrics")} == set(met)
     for row in rows("Metrics"):
-        for case, says in list(row.items())[1:]:
-            masks, count = case.split(", ")
-            classes = 1 if count == "one" else 2
-            assert loads(masks, classes, metric=row["metric"]) == (says == "yes"), (row, case)
+        for masks, names in cases:
+            can = loads(masks, len(names), metric=row["metric"], called=names)
+            assert can == met[row["needs"]](masks, names), (row, masks, names)
 
 
 def test_presets_are_told():

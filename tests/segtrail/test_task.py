@@ -88,7 +88,7 @@ def load(raw, folder: Path):
         ({"learnt": ["nucleus"], "relative": [{"metric": "dice_cytoplasm"}]},
          "asks for dice_cytoplasm; the recipe's classes are nucleus"),
         ({"absolute": [{"metric": "mean_iuo", "min": 0.5}]}, "absolute.0.metric: got 'mean_iuo'; "
-         "expected mean_iou, mean_dice, pixel_accuracy, iou_<class>"),
+         "expected mean_iou, mean_dice, mean_precision"),
         ({"absolute": [{"metric": "iou_nucleus", "min": 80}]}, "iou_nucleus is between 0 and 1"),
         ({"relative": [{"margin": 1.5}]}, "nothing would be refused"),
     ],
