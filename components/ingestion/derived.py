@@ -31,8 +31,10 @@ KEPT = {
 }
 # A file of a kept pattern that holds whole images: looked into, and deleted if one is erased.
 LOOKED_INTO = ("assets.extra/tf_serving_warmup_requests",)
-# Folders to empty in the tree; a report of drift has thumbnails, and DVC does not know of it.
-REMADE = ("examples", "validation", "transform", "evaluation", "drift")
+# What goes from the tree; reports have thumbnails, and DVC does not know of them.
+REMADE = (
+    "examples", "validation", "transform", "evaluation", "drift", "gate/report.html", "compare"
+)  # fmt: skip
 _PNG = re.compile(rb"\x89PNG\r\n\x1a\n.*?IEND\xaeB`\x82", re.DOTALL)
 
 

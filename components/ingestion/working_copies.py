@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.ingestion import quarantine
 from components.ingestion.derived import LOOKED_INTO, REMADE, holds_erased
+from components.scoring import FOLDER as SCORES
 from segtrail.errors import ConfigError
 from segtrail.params import load_params
 from segtrail.workspace import Workspace
@@ -51,6 +52,8 @@ def find(
                 for path in (folder / name, *sorted(folder.glob(f".{name}.*.tmp")))
                 if path.exists()
             ]
+        if (scores := workspace.scratch / SCORES / folder.name).exists():
+            found.append(scores)
         for name in LOOKED_INTO:
             found += [
                 path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.scoring import FOLDER
 from model.evaluation import score, segments
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Examples
@@ -16,8 +17,6 @@ from segtrail.progress import track
 from segtrail.recipe import Recipe
 from segtrail.task import load_task
 from segtrail.workspace import Workspace
-
-FOLDER = "scores"
 
 
 @dataclass(frozen=True)

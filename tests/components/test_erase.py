@@ -278,6 +278,7 @@ def test_the_bytes_are_nowhere_and_the_others_are_whole(lab: Lab) -> None:
     assert set(done.copies) >= {
         "artifacts/demo/examples/", "artifacts/demo/validation/", "artifacts/demo/drift/",
         "quarantine/cells/x-1/ (1 file)", ".segtrail/champion-scores/ (1 file)",
+        "artifacts/demo/gate/ (1 file)", "artifacts/demo/compare/", ".segtrail/scores/demo/",
         ".segtrail/workers/demo/artifacts/demo/examples/",
     }  # fmt: skip
     assert "segtrail data purge" in remains
@@ -292,10 +293,12 @@ def plant_copies(lab: Lab, content: bytes) -> None:
     for name in (
         "quarantine/cells/x-1/files/a.png", ".segtrail/champion-scores/x",
         "artifacts/demo/.examples.abc.tmp/train.tfrecord", "artifacts/demo/drift/report.html",
+        "artifacts/demo/gate/report.html", "artifacts/demo/compare/v2-v1.html",
+        ".segtrail/scores/demo/0f/predictions/a.png",
         ".segtrail/workers/demo/artifacts/demo/examples/train.tfrecord",
     ):  # fmt: skip
         path = lab.root / name
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
