@@ -177,6 +177,7 @@ def gate(
       segtrail gate --recipe demo --force --by "Grace Hopper" --reason "v3 misses whole slides"
     """
     from components.gate import judge
+    from lineage.forced import not_passed
 
     who, why = (by or "").strip(), (reason or "").strip()
     if force and not (who and why):
@@ -191,11 +192,7 @@ def gate(
         verdict = judge(Workspace.find(), recipe)  # the ledger says it now
     _report(recipe)
     if verdict["verdict"] != "pass" and not verdict["forced"]:
-        says = [
-            rule["says"]
-            for rule in verdict["rules"]
-            if rule["verdict"] != "pass" and rule["decides"]
-        ]
+        says = [rule["says"] for rule in not_passed(verdict)]
         kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
         raise kind(f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
 

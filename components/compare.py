@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.reporting import changes, figures, gallery
-from components.reporting.page import Plot, Section, render
+from components.reporting import changes, gallery
+from components.reporting.page import render
+from components.reporting.sections import against
+from components.scoring.pairs import OTHER, pair
 from components.scoring.stored import Scored, score_stored
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Evaluation, Examples, Model
@@ -44,7 +46,7 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
         raise ConfigError(f"{ours} and {theirs} are the same model: {both_names[0]}")
     scored = {each: _scored(workspace, name, each) for each in both_names}
     (ours, mine), (theirs, others) = scored.items()
-    both = changes.pair(mine.read(), others.read())
+    both = pair(mine.read(), others.read())
     if both.empty:
         raise StageError(f"{ours} and {theirs} of {name} have no test image in common")
     rows = changes.table(both)
@@ -56,7 +58,7 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
         ours=ours,
         theirs=theirs,
         rows=rows,
-        plots=_plots(both, ours, theirs),
+        plots=[against("Each image", both, ours, theirs)],
         **_pictures(workspace, name, both, scored),
     )
     write_text(path, html)
@@ -100,21 +102,15 @@ def _scored(workspace: Workspace, name: str, which: str) -> Scored:
     return scored
 
 
-def _plots(both: Any, ours: str, theirs: str) -> list[Section]:
-    shown = ["mean_iou", *(["ap_50"] if "ap_50" in both else [])]
-    plots = [Plot(f"{m} of both", figures.scatter(both, m, ours, theirs)) for m in shown]
-    return [Section("Each image", plots, f"Above the line {ours} is better, below it {theirs}.")]
-
-
 def _pictures(
     workspace: Workspace, name: str, both: Any, scored: Mapping[str, Scored]
 ) -> dict[str, Any]:
     task = load_task(workspace, name)
     ours, theirs = scored
     order = list(
-        both.assign(change=both["iou"] - both[f"iou{changes.OTHER}"]).sort_values(
-            ["change", "image"]
-        )["image"]
+        both.assign(change=both["iou"] - both[f"iou{OTHER}"]).sort_values(["change", "image"])[
+            "image"
+        ]
     )
     worse = order[: gallery.EACH]
     better = [image for image in order[::-1][: gallery.EACH] if image not in worse]

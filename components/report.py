@@ -6,8 +6,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from components.reporting import changes, figures, gallery
-from components.reporting.page import Plot, Section, metric_rows, render
+from components.reporting import figures, gallery
+from components.reporting.page import Plot, Section, metric_rows, render, shown
+from components.reporting.sections import against
+from components.scoring.pairs import pair
 from lineage import forced, report_record
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Evaluation, Examples, TrainingRun, Verdict
@@ -57,10 +59,10 @@ def write_report(workspace: Workspace, name: str) -> Path:
         rules=verdict["rules"],
         slices=slices,
         metrics=rows,
-        plots=_plots(workspace, name, per_image, verdict_files, evaluation),
+        plots=_plots(workspace, name, task, per_image, verdict_files, evaluation),
         classes=task.classes,
         legend=gallery.legend(task),
-        gallery=_gallery(workspace, name, per_image, evaluation),
+        gallery=_gallery(workspace, name, task, per_image, evaluation),
     )
     write_text(verdict_files.report, html)
     say(f"report: {verdict_files.report}")
@@ -83,39 +85,30 @@ def _facts(verdict: dict[str, Any], run_id: str) -> str:
 
 
 def _plots(
-    workspace: Workspace, name: str, per_image: Any, verdict: Verdict, evaluation: Evaluation
+    workspace: Workspace,
+    name: str,
+    task: Task,
+    per_image: Any,
+    verdict: Verdict,
+    evaluation: Evaluation,
 ) -> list[Section]:
     import numpy as np
     import pandas as pd
 
-    recipe, task = load_recipe(workspace, name), load_task(workspace, name)
-    shown = ["mean_iou", *(["ap_50"] if "ap_50" in per_image else [])]
+    threshold = load_recipe(workspace, name).objects.threshold
     sections = [
         Section(
             "Each image, by slice",
             [
                 Plot(f"{metric} by slice", figures.distributions(per_image, metric))
-                for metric in shown
+                for metric in shown(per_image)
             ],
         )
     ]
     if verdict.champion.exists():
-        theirs = pd.read_parquet(verdict.champion)
-        both = changes.pair(per_image, theirs)
-        says = "Above the line the candidate is better, below it the champion."
-        sections.append(
-            Section(
-                "Candidate against champion",
-                [
-                    Plot(
-                        f"{metric} of both models",
-                        figures.scatter(both, metric, "candidate", "champion"),
-                    )
-                    for metric in shown
-                ],
-                says,
-            )
-        )
+        both = pair(per_image, pd.read_parquet(verdict.champion))
+        title = "Candidate against champion"
+        sections.append(against(title, both, "candidate", "champion"))
     counts = np.asarray(read_json(evaluation.levels)[ALL], np.int64)
     sections.append(
         Section(
@@ -123,7 +116,7 @@ def _plots(
             [
                 Plot(
                     "IoU against the threshold",
-                    figures.thresholds(counts, task.classes, recipe.objects.threshold),
+                    figures.thresholds(counts, task.classes, threshold),
                 ),
                 Plot("calibration", figures.reliability(counts)),
             ],
@@ -141,9 +134,8 @@ def _history(path: Path) -> dict[str, list[float]]:
 
 
 def _gallery(
-    workspace: Workspace, name: str, per_image: Any, evaluation: Evaluation
+    workspace: Workspace, name: str, task: Task, per_image: Any, evaluation: Evaluation
 ) -> dict[str, list[gallery.Card]]:
-    task: Task = load_task(workspace, name)
     chosen = gallery.choose(per_image)
     wanted = {image for images in chosen.values() for image in images}
     rows = {row["image"]: row for row in per_image.to_dict("records")}

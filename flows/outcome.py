@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.stages import Plan
-from lineage import ledger
+from lineage import forced, ledger
 from segtrail import git, saved_model
 from segtrail.artifacts import Model, Verdict
 from segtrail.files import read_json
@@ -66,10 +66,7 @@ def already_serves(recipe: str, version: int) -> str:
 def rejection(workspace: Workspace, recipe: str) -> str:
     """Returns what the rules that did not pass say."""
     verdict = read_json(Verdict.of(workspace, recipe).require().path)
-    says = [
-        rule["says"] for rule in verdict["rules"] if rule["verdict"] != "pass" and rule["decides"]
-    ]
-    return "; ".join(says)
+    return "; ".join(rule["says"] for rule in forced.not_passed(verdict))
 
 
 def shortened(items: Sequence[str], most: int = 4) -> str:

@@ -19,8 +19,12 @@ def details(verdict: Mapping[str, Any], reason: str) -> dict[str, Any]:
         reason: In the person's words.
     """
     kept = {key: verdict[key] for key in ("verdict", *RESTS_ON) if key != "model_digest"}
-    rules = [rule for rule in verdict["rules"] if rule["verdict"] != "pass" and rule["decides"]]
-    return kept | {"rules": rules, "reason": reason}
+    return kept | {"rules": not_passed(verdict), "reason": reason}
+
+
+def not_passed(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the rules that keep a verdict from being a pass."""
+    return [rule for rule in verdict["rules"] if rule["verdict"] != "pass" and rule["decides"]]
 
 
 def find(entries: Sequence[Entry], verdict: Mapping[str, Any]) -> dict[str, Any] | None:

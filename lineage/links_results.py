@@ -62,7 +62,7 @@ def _forced(e: Evidence, verdict: dict[str, Any]) -> str:
         )
     same("who forced it", verdict["forced"], found, "the ledger")
     same("what the promotion says of it", e.record.details.get("forced"), found, "the ledger")
-    failed = [r["rule"] for r in verdict["rules"] if r["verdict"] != "pass" and r["decides"]]
+    failed = [rule["rule"] for rule in forced.not_passed(verdict)]
     return f"did not pass ({'; '.join(failed)}); {forced.says(found)}"
 
 

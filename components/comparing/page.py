@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from lineage.data_snapshot import IMAGES, MASKS, PNG, Snapshot
 from segtrail import overlay
 from segtrail.errors import DataError, LineageError
+from segtrail.html import data_uri, render_page
 from segtrail.images import decode_image, encode_png, read_labels
 
 SIDE = 256  # pixels of a thumbnail's shorter side; `overlay.draw` doubles what is smaller
@@ -67,16 +67,7 @@ class Section:
 
 def render(**context: Any) -> str:
     """Returns the page; whatever the context holds is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.comparing", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(_TEMPLATE).render(**context)
+    return render_page("components.comparing", _TEMPLATE, **context)
 
 
 def alone(snapshot: Snapshot, image: str, note: str, after: bool) -> Card:
@@ -148,7 +139,7 @@ def _picture(caption: str, draw: Callable[[], npt.NDArray[np.uint8]]) -> Picture
         png = encode_png(draw())
     except (DataError, LineageError) as e:
         return Picture("", f"{caption}: {e.message}" if caption else e.message)
-    return Picture("data:image/png;base64," + base64.b64encode(png).decode(), caption)
+    return Picture(data_uri("png", png), caption)
 
 
 def _drawn(snapshot: Snapshot, image: str, after: bool) -> npt.NDArray[np.uint8]:

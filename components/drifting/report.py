@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,6 +12,7 @@ import cv2
 from components.drifting.arrivals import Pixels
 from components.drifting.compare import Finding, SliceFindings
 from components.drifting.words import name_of, number
+from segtrail.html import data_uri
 from segtrail.images import encode_png
 from segtrail.overlay import to_rgb
 
@@ -111,7 +111,9 @@ def _slice(found: SliceFindings, plots: Mapping[tuple[str, str], bytes]) -> str:
         )  # fmt: skip
     for (name, statistic), png in plots.items():
         if name == found.slice:
-            parts.append(f'<p><img alt="{escape(name_of(statistic))}" src="{_data(png)}"></p>')
+            parts.append(
+                f'<p><img alt="{escape(name_of(statistic))}" src="{data_uri("png", png)}"></p>'
+            )
     return "\n".join(parts)
 
 
@@ -130,11 +132,11 @@ def _row(finding: Finding) -> str:
 
 
 def _picture(name: str, png: bytes | None, says: str) -> str:
-    image = f'<img class=picture alt="" src="{_data(png)}">' if png else "<p>not readable now</p>"
+    image = (
+        f'<img class=picture alt="" src="{data_uri("png", png)}">'
+        if png
+        else "<p>not readable now</p>"
+    )
     return (
         f"<figure>{image}<figcaption><b>{escape(name)}</b><br>{escape(says)}</figcaption></figure>"
     )
-
-
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

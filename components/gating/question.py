@@ -83,7 +83,7 @@ class Question:
         asked, tail = self._limit_in_words(), tail_of(self._confidence)
         if self.rule.judged == "value":
             right = evidence.mean <= self._limit if self._less else evidence.mean >= self._limit
-            return (PASS, f"{asked} is asked") if right else (FAIL, f"{asked} is asked")
+            return PASS if right else FAIL, f"{asked} is asked"
         assert self.p_fail is not None
         p_pass = (evidence.p_below if self._less else evidence.p_above)(self._limit)
         if p_pass <= tail:

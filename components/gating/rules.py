@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from components.gating.question import Question
 from components.gating.verdict import RuleVerdict
+from components.scoring.pairs import of_other, pair
 from model.summary import values
 from model.uncertainty import Change, Level, holm
 from segtrail.settings.base import ALL, EACH
@@ -34,10 +35,7 @@ def apply_rules(gate: Gate, candidate: Any, champion: Any | None) -> list[RuleVe
         _absolute(rule, of, gate, rows) for rule, of, rows in _parts(gate.absolute, candidate)
     ]
     if champion is not None:
-        # the same bytes, too: an image may have been replaced since the champion was scored
-        both = candidate.merge(
-            champion, on=["image", "sha256"], suffixes=("", "_champion"), validate="one_to_one"
-        )
+        both = pair(candidate, champion)
         questions += [
             _relative(rule, of, gate, both[both["image"].isin(rows["image"])])
             for rule, of, rows in _parts(gate.relative, candidate)
@@ -70,9 +68,7 @@ def _relative(rule: RelativeRule, of: str, gate: Gate, both: Any) -> Question:
     less = kind_of(rule.metric).better == "less"
     evidence, groups = None, list(both["group"])
     if _pieces(rule, groups) >= rule.least:
-        theirs = both[[c for c in both if c.endswith("_champion")]]
-        theirs = theirs.rename(columns=lambda c: c.removesuffix("_champion"))
-        change = values(both, rule.metric) - values(theirs, rule.metric)
+        change = values(both, rule.metric) - values(of_other(both), rule.metric)
         evidence = Change(change, groups, gate.resamples, gate.seed)
     limit = rule.margin if less else -rule.margin
     return Question(rule, of, gate.confidence, limit, less, evidence, groups)

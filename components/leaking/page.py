@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from components.ingestion.neighbours import (
     SAME_GROUP,
 )
 from segtrail.errors import DataError
+from segtrail.html import data_uri, render_page
 from segtrail.overlay import to_rgb
 
 SIDE = 224
@@ -60,15 +60,6 @@ def html(found: Any, pixels: Callable[[str], npt.NDArray[np.integer]], shown: in
         pixels: Returns an image's pixels.
         shown: How many pairs have thumbnails; the page counts the others.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.leaking", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pairs = [
         Pair(
             kind=leak.kind,
@@ -81,7 +72,7 @@ def html(found: Any, pixels: Callable[[str], npt.NDArray[np.integer]], shown: in
         )
         for leak in found.leaks[:shown]
     ]
-    return environment.get_template(_TEMPLATE).render(found=found, pairs=pairs)
+    return render_page("components.leaking", _TEMPLATE, found=found, pairs=pairs)
 
 
 def _uri(image: str, pixels: Callable[[str], npt.NDArray[np.integer]]) -> str:
@@ -96,4 +87,4 @@ def _uri(image: str, pixels: Callable[[str], npt.NDArray[np.integer]]) -> str:
     small *= 230 / max(46.0, float(np.percentile(small, 99.5)))  # dark images are dark
     shown = cv2.cvtColor(small.clip(0, 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return data_uri("jpeg", encoded.tobytes())

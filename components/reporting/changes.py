@@ -6,31 +6,20 @@ import math
 from typing import Any
 
 from components.reporting.page import is_detail, says
+from components.scoring.pairs import OTHER, of_other
 from model.summary import CONFIDENCE, RESAMPLES, SEED, metrics_in, slices, values
 from model.uncertainty import Change, tail_of
 from segtrail.settings.metrics import kind_of
 
-OTHER = "_other"
 BETTER, WORSE, EITHER = "better", "worse", "not told apart"
 _MARKS = {BETTER: "pass", WORSE: "fail", EITHER: "insufficient"}
-
-
-def pair(ours: Any, theirs: Any) -> Any:
-    """Returns the scores of the images that both models were asked, the others' with a suffix."""
-    return ours.merge(theirs, on=["image", "sha256"], suffixes=("", OTHER), validate="one_to_one")
-
-
-def of_other(both: Any) -> Any:
-    """Returns the other model's scores of such pairs, by their own names."""
-    theirs = both[[c for c in both if c.endswith(OTHER)]]
-    return theirs.rename(columns=lambda c: c.removesuffix(OTHER))
 
 
 def table(both: Any) -> list[dict[str, Any]]:
     """Returns a row a metric and slice: both means, the change with its interval, and a verdict.
 
     Args:
-        both: See `pair`.
+        both: See `components.scoring.pairs`.
     """
     rows = []
     parts = slices(both)

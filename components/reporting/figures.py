@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.reporting.changes import of_other
+from components.scoring.pairs import of_other
 from model.scores.levels import calibration, calibration_error, sweep
 from model.summary import values
 
@@ -42,7 +42,7 @@ def scatter(both: Any, metric: str, ours: str, theirs: str) -> bytes:
     """Draws each image's metric of two models against each other.
 
     Args:
-        both: See `components.reporting.changes.pair`.
+        both: See `components.scoring.pairs`.
         metric: Which.
         ours: What the one model is called.
         theirs: What the other is called.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from components.reporting.changes import OTHER
+from components.scoring.pairs import OTHER
 from model.examples import Example
 from segtrail import overlay
+from segtrail.html import data_uri
 from segtrail.images import decode_image, read_labels
 from segtrail.task import Task
 
@@ -82,7 +82,7 @@ def card_of_two(
     Args:
         example: Image and true mask.
         predictions: Of `card`, by the model; first of the one whose scores have no suffix.
-        row: The scores of both, see `components.reporting.changes.pair`.
+        row: The scores of both, see `components.scoring.pairs`.
         task: What the masks' values mean.
     """
     canvas, (true, *said) = _fitted(example, *predictions.values())
@@ -160,4 +160,4 @@ def _data(picture: npt.NDArray[np.uint8]) -> str:
         ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     )
     assert done
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+    return data_uri("jpeg", jpeg.tobytes())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segtrail.html import data_uri, render_page
 from segtrail.settings.base import ALL
 from segtrail.settings.metrics import KINDS, OF_A_CLASS, kind_of
 
@@ -29,7 +29,7 @@ class Plot:
     @property
     def uri(self) -> str:
         """The file as a data URI, whose ids do not mix with those of other plots."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+        return data_uri("svg+xml", self.svg)
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,14 @@ class Section:
     says: str = ""
 
 
+def shown(per_image: Any) -> list[str]:
+    """Returns the metrics that plots are made of."""
+    return ["mean_iou", *(["ap_50"] if "ap_50" in per_image else [])]
+
+
 def render(template: str, **context: Any) -> str:
     """Returns the page of a template; whatever the context holds is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("components.reporting", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(f"{template}.html.jinja").render(number=number, **context)
+    return render_page("components.reporting", f"{template}.html.jinja", number=number, **context)
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ from evaluated import IMAGES, evaluated
 
 from components.compare import compare
 from components.reporting import changes
+from components.scoring.pairs import pair
 from segtrail.artifacts import Evaluation
 from segtrail.errors import ConfigError, StageError
 from segtrail.files import write_text
@@ -113,9 +114,7 @@ def test_less_of_an_error_is_better_and_of_a_bias_nothing_is(workspace):
         iou=ours["iou"] - 0.1,
     )
     rows = {
-        row["metric"]: row
-        for row in changes.table(changes.pair(ours, theirs))
-        if row["slice"] == "all"
+        row["metric"]: row for row in changes.table(pair(ours, theirs)) if row["slice"] == "all"
     }
     assert rows["mean_hausdorff_95"]["verdict"] == changes.BETTER
     assert rows["mean_hausdorff_95"]["change"] == pytest.approx(-2)
