@@ -71,7 +71,8 @@ def coco(per_image: Any, objects: Any) -> tuple[dict[str, float], dict[str, list
 
     Args:
         per_image: The images of a slice, with `group` and `count_true`.
-        objects: A row a predicted object of these or other images: `image`, `iou`, `confidence`.
+        objects: A row a predicted object of these or other images: `image`, `confidence`, `iou`
+            with the true object that it overlaps best, and `true_label`, which that is.
     """
     codes, groups = np.unique(per_image["group"], return_inverse=True)
     place = dict(zip(per_image["image"], groups, strict=True))
@@ -80,7 +81,7 @@ def coco(per_image: Any, objects: Any) -> tuple[dict[str, float], dict[str, list
     confidence, iou = (np.asarray(mine[c], np.float64) for c in ("confidence", "iou"))
     wanted = np.bincount(groups, weights=per_image["count_true"], minlength=len(codes))
 
-    ranking = Ranking(confidence, iou)
+    ranking = Ranking(confidence, iou, mine.groupby(["image", "true_label"]).ngroup().to_numpy())
 
     def at(times: npt.NDArray[np.float64]) -> dict[str, float]:
         return ranking.average_precision(times[of], float(wanted @ times))

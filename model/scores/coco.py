@@ -9,6 +9,7 @@ from model.scores.objects import THRESHOLDS
 
 Floats = npt.NDArray[np.float64]
 
+_HALF = 0.5
 _RECALLS = np.linspace(0, 1, 101)
 _TINY = np.finfo(float).tiny
 
@@ -20,18 +21,23 @@ class Ranking:
     0, 0.01, …, 1, of the highest precision at that recall or a higher one. Unlike `ap_50`, it is no
     mean over images, and it asks whether the model knows what it is unsure of.
 
-    Masks of one image do not overlap, so above an IoU of one half a match is unique, and COCO's
-    rule of who matches whom decides nothing.
+    Masks of one image do not overlap, so above an IoU of one half a match is unique. COCO also
+    counts an IoU of just the threshold; of two halves of one true object the one that is ranked
+    higher matches.
 
     Args:
         confidence: `[n]` of the predicted objects.
         iou: `[n]`, of each with the true object that it overlaps best.
+        true: `[n]`, which object that is, by numbers that are unique over all images.
     """
 
-    def __init__(self, confidence: Floats, iou: Floats) -> None:
+    def __init__(self, confidence: Floats, iou: Floats, true: npt.NDArray[np.int64]) -> None:
         self._order = np.argsort(-confidence, kind="stable")
-        ranked = iou[self._order]
-        self._hits = {t: np.flatnonzero(ranked > t / 100) for t in THRESHOLDS}
+        ranked, of = iou[self._order], true[self._order]
+        halves = np.flatnonzero(ranked == _HALF)
+        first = halves[np.unique(of[halves], return_index=True)[1]]
+        ranked[np.setdiff1d(halves, first)] = 0
+        self._hits = {t: np.flatnonzero(ranked >= t / 100) for t in THRESHOLDS}
 
     def average_precision(self, weight: Floats, wanted: float) -> dict[str, float]:
         """Returns `coco_ap_50` to `coco_ap_95`, and `coco_ap`, their mean.

@@ -67,10 +67,13 @@ def test_intervals_end_where_metrics_do():
 def objects_of(images, per, found):
     """Returns true objects that are found with an IoU of 0.9, and as many false ones."""
     rows = [
-        {"image": image, "iou": 0.9 if k < found else 0.2, "confidence": 1 - k / (2 * per)}
+        {
+            "image": image, "true_label": k, "iou": 0.9 if k < found else 0.2,
+            "confidence": 1 - k / (2 * per),
+        }
         for image in images
         for k in range(per)
-    ]
+    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
