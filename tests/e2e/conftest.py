@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -91,7 +92,7 @@ class Clone:
         self.git("commit", "-qam", f"Change {section}")
 
 
-def make_clone(folder: Path) -> Clone:
+def make_clone(folder: Path, params: dict = PARAMS) -> Clone:
     """Copies what git knows, and the uncommitted changes, into a repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
@@ -101,7 +102,7 @@ def make_clone(folder: Path) -> Clone:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (folder / "dvc.lock").unlink(missing_ok=True)
     clone = Clone(folder)
     clone.git("init", "-q", "-b", "main")
@@ -124,6 +125,17 @@ def deliveries(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             (folder / "images" / f"{folder.name}.png").rename(folder / "images" / f"{new}.png")
             folder.rename(folder.with_name(new))
     return out
+
+
+@pytest.fixture(scope="session")
+def slices_clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone without data; its images are stained or fluorescence, many of them for testing."""
+    params = copy.deepcopy(PARAMS)
+    params["datasets"]["cells"] |= {
+        "splits": {"validation": 0.1, "test": 0.4, "seed": 1},
+        "slices": {"dark-grey": "fluorescence", "bright-colour": "stained"},
+    }
+    return make_clone(tmp_path_factory.mktemp("slices"), params)
 
 
 @pytest.fixture(scope="session")
