@@ -121,7 +121,7 @@ def _write_tables(rows: list[dict[str, Any]], out: Evaluation, task: Task) -> di
     found, ends = summarise(per_image), intervals(per_image)
     assert ALL in found
     if task.has_objects:
-        objects = pd.read_parquet(out.objects, columns=["image", "iou", "confidence"])
+        objects = pd.read_parquet(out.objects, columns=["image", "iou", "true_label", "confidence"])
         for name, part in slices(per_image).items():
             values, of_them = coco(part, objects)
             found[name] |= values

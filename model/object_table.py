@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from model.object_measures import Measures
 from model.scores.objects import MATCHED_ABOVE, Labels, Overlaps
 
 COLUMNS = {
@@ -15,13 +16,10 @@ COLUMNS = {
     "mean_intensity": "float64", "y": "float64", "x": "float64", "top": "int64", "left": "int64",
     "bottom": "int64", "right": "int64", "touches_edge": "bool",
 }  # fmt: skip
-_PROPERTIES = (
-    "label", "area", "perimeter", "eccentricity", "mean_intensity", "centroid", "bbox"
-)  # fmt: skip
 
 
 def object_table(labels: Labels, image: npt.NDArray[np.integer]) -> Any:
-    """Measures the objects of one image, by scikit-image's `regionprops_table`.
+    """Measures the objects of one image, as scikit-image's `regionprops_table` does.
 
     Args:
         labels: uint16 `[H, W]`, instance ids, 0 background.
@@ -39,7 +37,6 @@ def object_table(labels: Labels, image: npt.NDArray[np.integer]) -> Any:
         ValueError: The image has another size than the labels.
     """
     import pandas as pd
-    from skimage.measure import regionprops_table
 
     height, width = labels.shape
     if image.shape[:2] != (height, width):
@@ -47,12 +44,22 @@ def object_table(labels: Labels, image: npt.NDArray[np.integer]) -> Any:
             f"expected an image of {width}x{height} pixels, as the labels; "
             f"received {image.shape[1]}x{image.shape[0]}"
         )
-    found = regionprops_table(labels, _luma(image), properties=_PROPERTIES)
-    top, left, bottom, right = (found[f"bbox-{i}"] for i in range(4))
-    made = {name: found[name] for name in _PROPERTIES[:5]}
-    made |= {"y": found["centroid-0"], "x": found["centroid-1"]}
-    made |= {"top": top, "left": left, "bottom": bottom, "right": right}
-    made["touches_edge"] = (top == 0) | (left == 0) | (bottom == height) | (right == width)
+    found = Measures(labels)
+    top, left, bottom, right = found.boxes()
+    made = {
+        "label": found.ids,
+        "area": found.area,
+        "perimeter": found.perimeter(),
+        "eccentricity": found.eccentricity(),
+        "mean_intensity": found.mean(_luma(image)),
+        "y": found.y,
+        "x": found.x,
+        "top": top,
+        "left": left,
+        "bottom": bottom,
+        "right": right,
+        "touches_edge": (top == 0) | (left == 0) | (bottom == height) | (right == width),
+    }
     return pd.DataFrame(made).astype(COLUMNS)
 
 
