@@ -58,19 +58,17 @@ def rollback(
 
 
 def reject(recipe: RecipeOption, by: ByOption = None) -> None:
-    """Write into the ledger that the gate turned the candidate down.
+    """Write into the ledger that the gate, or its limits, turned the candidate down.
 
     \b
     Example:
       segtrail reject --recipe demo
     """
     from components import promote as component
-    from segtrail.artifacts import Verdict
-    from segtrail.files import read_json
+    from lineage import verdicts
 
     workspace = Workspace.find()
-    verdict = read_json(Verdict.of(workspace, recipe).require().path)
-    entry = component.reject(workspace, recipe, verdict, by=by)
+    entry = component.reject(workspace, recipe, verdicts.read(workspace, recipe), by=by)
     print(
         f"{recipe}: the rejection is entry {entry.seq} of the ledger"
         if entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -177,7 +177,6 @@ def gate(
       segtrail gate --recipe demo --force --by "Grace Hopper" --reason "v3 misses whole slides"
     """
     from components.gate import judge
-    from lineage.forced import not_passed
 
     who, why = (by or "").strip(), (reason or "").strip()
     if force and not (who and why):
@@ -192,9 +191,15 @@ def gate(
         verdict = judge(Workspace.find(), recipe)  # the ledger says it now
     _report(recipe)
     if verdict["verdict"] != "pass" and not verdict["forced"]:
-        says = [rule["says"] for rule in not_passed(verdict)]
-        kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
-        raise kind(f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
+        _refuse(recipe, verdict)
+
+
+def _refuse(recipe: str, verdict: dict[str, Any]) -> NoReturn:
+    from lineage.verdicts import not_passed
+
+    says = [rule["says"] for rule in not_passed(verdict)]
+    kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
+    raise kind(f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
 
 
 def _report(recipe: str) -> None:
@@ -211,13 +216,20 @@ def _report(recipe: str) -> None:
 def infra_validate(recipe: RecipeOption) -> None:
     """Boot a server with the candidate and ask it.
 
+    It must answer the golden images as was evaluated, within the recipe's `gate.limits` of size
+    and time. Exit code 0: it does, 3: beyond a limit, 4: too uneven to tell, 1: it does not serve.
+
     \b
     Example:
       segtrail infra-validate --recipe demo
     """
     from components.infra_validate import infra_validate as run
 
-    run(Workspace.find(), recipe)
+    found = run(Workspace.find(), recipe)
+    if found["rules"]:
+        _report(recipe)
+    if found["verdict"] != "pass":
+        _refuse(recipe, found)
 
 
 COMMANDS: tuple[Callable[..., Any], ...] = (

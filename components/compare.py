@@ -12,6 +12,7 @@ from components.reporting.page import render
 from components.reporting.sections import against
 from components.scoring.pairs import OTHER, pair
 from components.scoring.stored import Scored, score_stored
+from lineage import forced, ledger
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Evaluation, Examples, Model
 from segtrail.errors import ConfigError, StageError
@@ -55,6 +56,7 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
         "compare",
         title=f"{name}: {ours} against {theirs}",
         facts=f"{len(both)} test images in {both['group'].nunique()} groups",
+        notes=[note for each in both_names for note in _forced(workspace, name, each)],
         ours=ours,
         theirs=theirs,
         rows=rows,
@@ -100,6 +102,15 @@ def _scored(workspace: Workspace, name: str, which: str) -> Scored:
     if scored is None:
         raise StageError(f"{name} {problem}", f"segtrail audit {name} --version {version}")
     return scored
+
+
+def _forced(workspace: Workspace, name: str, which: str) -> list[str]:
+    """Returns who let a version pass against the gate, if somebody did."""
+    if which == CANDIDATE:
+        return []
+    version = int(which.removeprefix("v"))
+    found = forced.of_version(ledger.read(workspace.ledger(name)), version)
+    return [f"{which} was {forced.says(found)}"] if found else []
 
 
 def _pictures(

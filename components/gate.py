@@ -18,8 +18,6 @@ from segtrail.progress import say
 from segtrail.saved_model import digest
 from segtrail.workspace import Workspace
 
-_SIGNS = {"pass": "pass", "fail": "FAIL", "insufficient evidence": "????"}
-
 
 def judge(workspace: Workspace, name: str) -> dict[str, Any]:
     """Writes and returns the verdict on the candidate.
@@ -70,7 +68,10 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
             f"model{'' if before == 1 else 's'} before; the more, the less a pass means"
         )
     gate = dump(recipe.gate)
+    entries = ledger.read(workspace.ledger(name))
     if champion is not None:
+        if by := forced.of_version(entries, champion["version"]):
+            notes.append(f"the champion v{champion['version']} was {forced.says(by)}")
         notes += history.changed_rules(workspace, name, champion["version"], gate)
     verdict: dict[str, Any] = {
         "recipe": name,
@@ -83,11 +84,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         "test_split": split,
         "test_split_decided_before": before,
     }
-    verdict["forced"] = (
-        forced.find(ledger.read(workspace.ledger(name)), verdict)
-        if verdict["verdict"] != PASS
-        else None
-    )
+    verdict["forced"] = forced.find(entries, verdict) if verdict["verdict"] != PASS else None
     found = Verdict.of(workspace, name)
     found.champion.unlink(missing_ok=True)
     if scores is not None and len(scores):
@@ -95,7 +92,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
             scores.to_parquet(temporary, index=False)
     write_json(found.path, verdict)
     for rule in rules:
-        say(f"{_SIGNS[rule.verdict]}  {rule.rule}\n      {rule.says}")
+        say(rule.in_lines())
     for note in notes:
         say(f"note  {note}")
     say(f"verdict: {verdict['verdict']}")

@@ -1,30 +1,42 @@
-"""InfraValidator: does a real server load the candidate, and answer as it was evaluated?"""
+"""InfraValidator: does a real server load the candidate, and answer as it was evaluated?
+
+And at what cost: the size of the SavedModel and the time of a request, within the gate's limits.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from components.gating.limits import apply_limits, median_of
+from components.gating.verdict import overall
 from lineage import golden
 from segtrail.artifacts import Evaluation, InfraValidation, Model
 from segtrail.errors import LineageError, ServingError, StageError
 from segtrail.files import write_json
-from segtrail.params import load_recipe
+from segtrail.params import dump, load_recipe
 from segtrail.progress import say
-from segtrail.saved_model import digest
+from segtrail.saved_model import digest, size
 from segtrail.workspace import Workspace
+from serving.client import Client
 from serving.launch import describe_server, running_server
+
+_REQUESTS, _FEWEST, _SECONDS = 30, 10, 30.0
 
 
 def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
     """Starts a server with the candidate on a free port and asks it the golden images.
 
+    Returns:
+        What was found: `passed`; `verdict` and `rules`, what the gate's `limits` say.
+
     Raises:
         StageError: The server did not load it, or answers otherwise than was evaluated; the
             result is written before.
     """
-    load_recipe(workspace, name)
+    gate = load_recipe(workspace, name).gate
     candidate = Model.of(workspace, name).require()
     goldens = golden.read(Evaluation.of(workspace, name).require().golden)
     scratch = workspace.scratch / "infra" / name
@@ -35,6 +47,8 @@ def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
         "model_digest": digest(candidate.root),
         "server": describe_server(),
         "images": len(goldens),
+        "limits": dump(gate.limits),
+        "size_mb": size(candidate.root) / 1e6,
     }
     started = time.monotonic()
     try:
@@ -43,8 +57,22 @@ def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
         ) as server:
             loaded = time.monotonic() - started
             says = golden.ask(server.target, name, None, goldens)
-        result |= {"passed": True, "says": says}
+            requests = _time(server.target, name, goldens)
+        rules = apply_limits(gate, result["size_mb"], requests)
+        result |= {
+            "passed": True,
+            "says": says,
+            "requests_ms": requests,
+            "verdict": overall(rules),
+            "rules": [rule.to_json() for rule in rules],
+        }
         say(f"{describe_server()} loaded the candidate in {loaded:.1f} s: {says}")
+        say(
+            f"{result['size_mb']:.1f} MB; one image takes {median_of(requests):.0f} ms, the median "
+            f"of {len(requests)} requests one after another"
+        )
+        for rule in rules:
+            say(rule.in_lines())
     except (ServingError, LineageError) as e:
         result |= {"passed": False, "says": e.message}
         raise StageError(f"the candidate does not serve: {e.message}", e.hint) from None
@@ -53,3 +81,18 @@ def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
             write_json(InfraValidation.of(workspace, name).result, result)
         shutil.rmtree(scratch / "model", ignore_errors=True)
     return result
+
+
+def _time(target: str, name: str, goldens: Sequence[golden.Golden]) -> list[float]:
+    """Returns milliseconds of requests with one image; the server has answered each before."""
+    times: list[float] = []
+    began = time.monotonic()
+    with Client(target) as client:
+        while len(times) < _REQUESTS:
+            if len(times) >= _FEWEST and time.monotonic() - began > _SECONDS:
+                break  # a slow model is known by fewer
+            asked = goldens[len(times) % len(goldens)]
+            started = time.perf_counter()
+            client.predict(name, [asked.image], names=[asked.name])
+            times.append((time.perf_counter() - started) * 1000)
+    return times

@@ -18,6 +18,8 @@ from segtrail.progress import say
 from segtrail.workspace import Workspace
 from serving import config
 
+_OF_A_VERSION = ("provenance_sha256", "git_commit", "forced")  # however often it serves
+
 
 @dataclass(frozen=True)
 class Promotion:
@@ -94,7 +96,7 @@ def rollback(
         plan = Plan.of_intent(workspace, served[-1])
         plan.by = by
         plan.details = {
-            **{key: plan.details[key] for key in ("provenance_sha256", "git_commit")},
+            **{key: plan.details[key] for key in _OF_A_VERSION if key in plan.details},
             "uncommitted": plan.details.get("uncommitted", []),
             "previous": current.version if current else None,
             "rollback": reason,
@@ -144,12 +146,12 @@ def recover(workspace: Workspace, name: str | None = None) -> list[str]:
 def reject(
     workspace: Workspace, name: str, verdict: Mapping[str, Any], *, by: str | None = None
 ) -> ledger.Entry | None:
-    """Writes in the ledger that the gate did not let a candidate pass, and commits it.
+    """Writes in the ledger that the gate, or a limit, did not let a candidate pass, and commits it.
 
     Args:
         workspace: The workspace.
         name: The recipe.
-        verdict: The gate's JSON: see `segtrail.artifacts.Verdict`.
+        verdict: What was said of it: see `lineage.verdicts.read`.
         by: Who claims to do it; by default the git identity.
 
     Returns:
@@ -211,7 +213,7 @@ def _record(
         entries = ledger.read(path)
         agreement.serving_version(workspace, name, entries)
         known = [e for e in entries if e.event == event]
-        if any(e.model_digest == digest and e.details == details for e in known):
+        if any(e.model_digest == digest and _same(e.details, details) for e in known):
             return None
         entry = ledger.append(
             path, event, version=None, model_digest=digest, by=by, details=details
@@ -219,6 +221,17 @@ def _record(
         relative = path.relative_to(workspace.root).as_posix()
         git.commit(workspace.root, [relative], subject)
     return entry
+
+
+def _same(known: Mapping[str, Any], details: Mapping[str, Any]) -> bool:
+    """Whether a decision is told already; of limits, whatever was timed this time."""
+
+    def told(of: Mapping[str, Any]) -> dict[str, Any]:
+        kept = ("rule", "kind", "verdict")
+        limits = [{k: r[k] for k in kept} if r["kind"] == "limit" else r for r in of["rules"]]
+        return {**of, "rules": limits}
+
+    return told(known) == told(details)
 
 
 def champion(workspace: Workspace, name: str) -> int | None:

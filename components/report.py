@@ -10,7 +10,7 @@ from components.reporting import figures, gallery
 from components.reporting.page import Plot, Section, metric_rows, render, shown
 from components.reporting.sections import against
 from components.scoring.pairs import pair
-from lineage import forced, report_record
+from lineage import forced, report_record, verdicts
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Evaluation, Examples, TrainingRun, Verdict
 from segtrail.errors import StageError
@@ -33,7 +33,7 @@ def write_report(workspace: Workspace, name: str) -> Path:
 
     verdict_files = Verdict.of(workspace, name).require()
     evaluation = Evaluation.of(workspace, name).require()
-    verdict, metrics = read_json(verdict_files.path), read_json(evaluation.metrics)
+    verdict, metrics = verdicts.read(workspace, name), read_json(evaluation.metrics)
     if verdict["model_digest"] != metrics["model_digest"]:
         raise StageError(
             f"the verdict is on the model {verdict['model_digest'][:12]}, the evaluation of "

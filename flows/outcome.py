@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.stages import Plan
-from lineage import forced, ledger
+from lineage import ledger, verdicts
 from segtrail import git, saved_model
 from segtrail.artifacts import Model, Verdict
 from segtrail.files import read_json
@@ -65,8 +65,8 @@ def already_serves(recipe: str, version: int) -> str:
 
 def rejection(workspace: Workspace, recipe: str) -> str:
     """Returns what the rules that did not pass say."""
-    verdict = read_json(Verdict.of(workspace, recipe).require().path)
-    return "; ".join(rule["says"] for rule in forced.not_passed(verdict))
+    rules = verdicts.not_passed(verdicts.read(workspace, recipe))
+    return "; ".join(rule["says"] for rule in rules)
 
 
 def shortened(items: Sequence[str], most: int = 4) -> str:

@@ -154,15 +154,16 @@ def _retrain(
         return _end(SERVES, outcome.already_serves(recipe, version))
     verdict = command("gate", allowed=_VERDICTS)
     _link_report(workspace, recipe)
-    if verdict in _VERDICTS.values():
+    if verdict in _VERDICTS.values() and version is not None:
         why = outcome.rejection(workspace, recipe)
-        if version is not None:
-            return _end(verdict, f"{recipe}: v{version} goes on serving, but: {why}")
-        command("reject", *_by(by))
-        return _end(verdict, f"{recipe}: not promoted: {why}")
+        return _end(verdict, f"{recipe}: v{version} goes on serving, but: {why}")
     if version is not None:
         return _end(SERVES, outcome.already_serves(recipe, version))
-    command("infra-validate")
+    if verdict not in _VERDICTS.values():
+        verdict = command("infra-validate", allowed=_VERDICTS)
+    if verdict in _VERDICTS.values():
+        command("reject", *_by(by))
+        return _end(verdict, f"{recipe}: not promoted: {outcome.rejection(workspace, recipe)}")
     command("promote", *_by(by), *(["--allow-dirty"] if allow_dirty else []))
     return _end(PROMOTED, f"{recipe}: v{outcome.champion(workspace, recipe)} serves")
 

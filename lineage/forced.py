@@ -7,6 +7,7 @@ from typing import Any
 
 from lineage import ledger
 from lineage.ledger import Entry
+from lineage.verdicts import not_passed
 
 RESTS_ON = ("model_digest", "champion", "gate", "test_split")  # if one of them changes, it lapses
 
@@ -20,11 +21,6 @@ def details(verdict: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """
     kept = {key: verdict[key] for key in ("verdict", *RESTS_ON) if key != "model_digest"}
     return kept | {"rules": not_passed(verdict), "reason": reason}
-
-
-def not_passed(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the rules that keep a verdict from being a pass."""
-    return [rule for rule in verdict["rules"] if rule["verdict"] != "pass" and rule["decides"]]
 
 
 def find(entries: Sequence[Entry], verdict: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -43,6 +39,14 @@ def find(entries: Sequence[Entry], verdict: Mapping[str, Any]) -> dict[str, Any]
         ):
             reason = entry.details["reason"]
             return {"by": entry.by, "reason": reason, "at": entry.at, "entry": entry.seq}
+    return None
+
+
+def of_version(entries: Sequence[Entry], version: int) -> dict[str, Any] | None:
+    """Returns who forced a version that was promoted, when and why; None: nobody had to."""
+    for entry in reversed(entries):
+        if entry.event == ledger.DONE and entry.version == version:
+            return entry.details.get("forced")
     return None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lineage import forced, ledger
 from lineage.evidence import Evidence, rest_on, same
+from lineage.verdicts import not_passed
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
 from segtrail.settings.base import ALL, EACH
@@ -62,16 +63,19 @@ def _forced(e: Evidence, verdict: dict[str, Any]) -> str:
         )
     same("who forced it", verdict["forced"], found, "the ledger")
     same("what the promotion says of it", e.record.details.get("forced"), found, "the ledger")
-    failed = [rule["rule"] for rule in forced.not_passed(verdict)]
+    failed = [rule["rule"] for rule in not_passed(verdict)]
     return f"did not pass ({'; '.join(failed)}); {forced.says(found)}"
 
 
 def served(e: Evidence) -> str:
-    """A server answered with this model before it was promoted."""
+    """A server answered with this model before it was promoted, within the recipe's limits."""
     result = e.byproduct("infra/result.json")["annotations"]["result"]
     same("infra validation's outcome", result["passed"], True, "a promotion")
     digest = rest_on(lambda: e.record).model_digest
     same("the model that was served", result["model_digest"], digest, "the ledger")
+    for metric, limit in (e.params["gate"].get("limits") or {}).items():
+        if limit is not None:
+            _check_limit(metric, limit, result.get("rules", []))
     return str(result.get("says") or "a server answered with it")
 
 
@@ -99,6 +103,14 @@ def _check_rule(rule: dict[str, Any], name: str, slices: dict[str, Any]) -> None
         raise LineageError(
             f"{rule['metric']} of the slice {name} is {measured}; the recipe asks for {bound}"
         )
+
+
+def _check_limit(metric: str, limit: float, rules: list[dict[str, Any]]) -> None:
+    given = [rule for rule in rules if rule["metric"] == metric and rule["threshold"] == limit]
+    if not given:
+        raise LineageError(f"infra validation has no rule on {metric}; the recipe has a limit")
+    for rule in given:
+        same(f"the verdict on {rule['rule']}", rule["verdict"], "pass", "a promotion")
 
 
 def _is_about(given: dict[str, Any], rule: dict[str, Any], name: str) -> bool:

@@ -17,3 +17,8 @@ def file_digests(model: Path) -> dict[str, str]:
 def digest(model: Path) -> str:
     """Returns the hex SHA-256 that names a SavedModel: the root over its file digests."""
     return root_digest(file_digests(model))
+
+
+def size(model: Path) -> int:
+    """Returns the bytes of those files."""
+    return sum((model / name).stat().st_size for name in file_digests(model))

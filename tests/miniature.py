@@ -150,7 +150,10 @@ def retrain(
     artifacts = workspace.artifacts(RECIPE)
     judged = verdict(model_digest, champion=champion(workspace))
     write_json(artifacts / "gate" / "verdict.json", judged)
-    infra = {"model_digest": model_digest, "passed": True, "images": 2, "says": "2 images asked"}
+    infra = {
+        "model_digest": model_digest, "passed": True, "images": 2, "says": "2 images asked",
+        "limits": judged["gate"]["limits"], "verdict": "pass", "rules": [],
+    }  # fmt: skip
     write_json(artifacts / "infra" / "result.json", infra)
     return model_digest
 
@@ -311,9 +314,12 @@ SERVER = textwrap.dedent(
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int)
     parser.add_argument("--model_config_file", type=Path)
+    parser.add_argument("--model_base_path", type=Path)
     args, _ = parser.parse_known_args()
 
     def serves(name):
+        if args.model_base_path:
+            return 1, args.model_base_path / "1"
         model = config.read(args.model_config_file).get(name)
         if model is None:
             return None, None

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 PASS, FAIL, INSUFFICIENT = "pass", "fail", "insufficient evidence"
+_SIGNS = {PASS: "pass", FAIL: "FAIL", INSUFFICIENT: "????"}
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,16 @@ class RuleVerdict:
 
     Attributes:
         rule: In words.
-        kind: `absolute` or `relative`.
+        kind: `absolute`, `relative` or `limit`.
         metric: What was judged.
         slice: On which images.
         judged: `value` or `bound`.
         value: The mean over the images; of a relative rule, of the differences, the candidate's
-            less the champion's.
+            less the champion's; of a limit, what was measured.
         threshold: What the value or the bound is compared with.
         interval: Of the value; None where it is not bounded.
         confidence: Of the interval.
-        n: Images.
+        n: Images; of a latency, requests.
         groups: Pieces of evidence, since images of one group are one.
         p_fail: How likely such numbers are unless the rule fails; None where no bound is judged.
         p_adjusted: The same, for all slices together; None where nothing is adjusted.
@@ -49,6 +50,10 @@ class RuleVerdict:
     verdict: str
     decides: bool
     says: str
+
+    def in_lines(self) -> str:
+        """Returns it for a terminal."""
+        return f"{_SIGNS[self.verdict]}  {self.rule}\n      {self.says}"
 
     def to_json(self) -> dict[str, Any]:
         """Returns plain JSON values."""

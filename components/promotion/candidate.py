@@ -9,7 +9,7 @@ from typing import Any
 from components import registry
 from components.promotion import agreement
 from components.promotion.plan import Plan
-from lineage import dvc_files, forced, golden, ledger, provenance
+from lineage import dvc_files, forced, golden, ledger, provenance, verdicts
 from lineage.gather import gather
 from segtrail import git, saved_model
 from segtrail.artifacts import (
@@ -30,8 +30,9 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
     """Refuses a candidate that has not earned promotion, or could not be proved later.
 
     Raises:
-        RejectedError: The gate said `fail`, and nobody forced the candidate past it.
-        InsufficientEvidenceError: The gate said so, and nobody did.
+        RejectedError: The gate said `fail`, and nobody forced the candidate past it; or a limit
+            is not kept.
+        InsufficientEvidenceError: The gate said so, and nobody did; or a limit's rule said so.
         StageError: Infra validation failed; a result is about another model; the verdict was
             reached by other rules or against another champion; code is not committed;
             `dvc.lock` in the commit does not record the candidate.
@@ -52,8 +53,7 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
         kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
         raise kind(f"{name}: the gate's verdict is {verdict['verdict']!r}, not 'pass'")
     _check_up_to_date(workspace, name, verdict)
-    if infra["passed"] is not True:
-        raise StageError(f"{name}: infra validation did not pass: {infra.get('says', '')}")
+    _check_serves(workspace, name, infra)
     dirty = git.dirty_paths(workspace.root)
     if dirty and not allow_dirty:
         more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
@@ -63,6 +63,20 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
             "commit them, or promote with --allow-dirty, which the provenance will say",
         )
     _check_recorded(workspace, name)
+
+
+def _check_serves(workspace: Workspace, name: str, infra: Mapping[str, Any]) -> None:
+    if infra["passed"] is not True:
+        raise StageError(f"{name}: infra validation did not pass: {infra.get('says', '')}")
+    if infra.get("limits") != dump(load_recipe(workspace, name).gate.limits):
+        raise StageError(
+            f"{name}: infra validation knew other limits than params.yaml's",
+            f"segtrail infra-validate --recipe {name}",
+        )
+    if infra["verdict"] != "pass":
+        kind = RejectedError if infra["verdict"] == "fail" else InsufficientEvidenceError
+        says = "; ".join(rule["says"] for rule in verdicts.not_passed(infra))
+        raise kind(f"{name}: the limits are not kept: {says}")
 
 
 def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Plan:

@@ -97,11 +97,25 @@ class RelativeRule(Rule):
         return self
 
 
+class Limits(Strict):
+    """What a candidate may cost where it serves, as `infra-validate` measures it."""
+
+    latency_ms: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="the median time of a request with one of the golden images, one after "
+        "another, on the machine that judges",
+    )
+    size_mb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="of the SavedModel's files, in 10^6 bytes"
+    )
+
+
 class Gate(Strict):
     """Rules that a candidate must all pass; docs/gates.md tells how sure their verdicts are."""
 
     absolute: list[AbsoluteRule] = Field(min_length=1)
     relative: list[RelativeRule] = Field(default=[])
+    limits: Limits = Field(default=Limits())
     confidence: Fraction = Field(default=0.95, description="of all intervals, two-sided")
     correction: Literal["holm", "none"] = Field(
         default="holm",

@@ -10,6 +10,7 @@ from evaluated import IMAGES, evaluated
 from components.compare import compare
 from components.reporting import changes
 from components.scoring.pairs import pair
+from lineage import ledger
 from segtrail.artifacts import Evaluation
 from segtrail.errors import ConfigError, StageError
 from segtrail.files import write_text
@@ -73,6 +74,17 @@ def test_the_champion_has_a_number(workspace, capsys):
     assert compare(workspace, "r", "candidate", "champion").name == "candidate-v2.html"
     with pytest.raises(ConfigError, match="are the same model: v2"):
         compare(workspace, "r", "champion", "2")
+
+
+def test_a_version_that_was_forced_is_shown_as_such(workspace):
+    store(workspace, 2)
+    word = {"by": "Grace", "reason": "a drill", "at": "2026-01-02T03:04:05+00:00", "entry": 1}
+    ledger.append(
+        workspace.ledger("r"), ledger.DONE, version=2, model_digest="d" * 64, by="Grace",
+        details={"forced": word},
+    )  # fmt: skip
+    page = compare(workspace, "r", "candidate", "v2").read_text(encoding="utf-8")
+    assert "v2 was FORCED by Grace (claimed) on 2026-01-02: a drill" in page
 
 
 @pytest.mark.parametrize(

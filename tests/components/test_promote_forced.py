@@ -9,7 +9,7 @@ import pytest
 import yaml
 from miniature import RECIPE
 
-from components.promote import champion, force, promote
+from components.promote import champion, force, promote, rollback
 from components.promotion import candidate
 from lineage import forced, ledger, provenance
 from lineage.audit import audit, exit_code
@@ -62,6 +62,21 @@ def test_a_forced_candidate_serves_and_everything_says_so(failed: Workspace) -> 
     assert "did not pass (mean_iou >= 0.5); FORCED by Grace (claimed)" in says
     assert "v1 misses whole slides" in says
     assert exit_code(links) == 0
+
+
+def test_a_forced_version_that_serves_again_is_still_a_forced_one(failed: Workspace) -> None:
+    verdict = read_json(Verdict.of(failed, RECIPE).path)
+    force(failed, RECIPE, verdict, by="Grace", reason="v1 misses whole slides")
+    found = judged_again(failed)["forced"]
+    promote(failed, RECIPE)
+    rollback(failed, RECIPE, 1, reason="a drill")
+    rollback(failed, RECIPE, 2, reason="the drill is over")
+    entries = ledger.read(failed.ledger(RECIPE))
+    assert forced.of_version(entries, 2) == found
+    assert forced.of_version(entries, 1) is None
+    git.run(failed.root, "tag", "-d", f"{RECIPE}/v2")  # the ledger's file alone tells
+    (link,) = [link for link in audit(failed, RECIPE) if link.name == "verdict"]
+    assert (link.state, "FORCED by Grace" in link.says) == ("held", True)
 
 
 def test_without_the_ledgers_word_a_verdict_that_says_forced_is_refused(failed: Workspace) -> None:

@@ -112,9 +112,19 @@ COMPONENTS = {
     """,
     "infra_validate": """
         from components._common import *
+        from segtrail.params import dump, load_recipe
+        from segtrail.saved_model import digest
         def infra_validate(workspace, name):
             begin(workspace, "infra-validate")
-            return {"passed": True, "says": ""}
+            flag = workspace.scratch / "limits"
+            verdict = flag.read_text() if flag.exists() else "pass"
+            says = "one image takes 900 ms"
+            rule = {"rule": "limit", "verdict": verdict, "says": says, "decides": True}
+            out = {"passed": True, "says": "", "verdict": verdict, "rules": [rule]}
+            out["model_digest"] = digest(workspace.artifacts(name) / "model")
+            out["limits"] = dump(load_recipe(workspace, name).gate.limits)
+            write_json(workspace.artifacts(name) / "infra/result.json", out)
+            return out
     """,
     "promote": """
         from components._common import *
@@ -140,7 +150,10 @@ COMPONENTS = {
             begin(workspace, "reject")
             path = workspace.ledger(name)
             digest = verdict["model_digest"]
-            entry = ledger.append(path, "rejected", version=None, model_digest=digest, by=by)
+            details = {"verdict": verdict["verdict"]}
+            entry = ledger.append(
+                path, "rejected", version=None, model_digest=digest, by=by, details=details
+            )
             git.commit(workspace.root, [f"ledger/{name}.jsonl"], "Reject")
             return entry
     """,

@@ -74,6 +74,20 @@ def test_a_candidate_that_is_turned_down(done, retrain, verdict, code):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("verdict", "code"), [("fail", 3), ("insufficient evidence", 4)])
+def test_a_candidate_beyond_a_limit_of_serving(done, retrain, verdict, code):
+    (done.root / ".segtrail").mkdir(exist_ok=True)
+    (done.root / ".segtrail/limits").write_text(verdict)
+    found = retrain(done)
+    assert found.returncode == code
+    assert done.calls() == ["gate", "infra-validate", "reject"]
+    assert "not promoted: one image takes 900 ms" in found.stdout.splitlines()[-1]
+    assert champion(done) is None
+    entry = json.loads((done.root / "ledger/demo.jsonl").read_text())
+    assert (entry["event"], entry["details"]["verdict"]) == ("rejected", verdict)
+
+
+@pytest.mark.slow
 def test_bad_examples_stop_before_anything_is_learnt(small, retrain):
     small.deliver("image,split\nbad,train\n")
     found = retrain(small)

@@ -1,0 +1,83 @@
+"""Applies the gate's limits to what infra validation measured: size, and time of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components.gating.verdict import FAIL, INSUFFICIENT, PASS, RuleVerdict
+from model.uncertainty import tail_of
+from segtrail.settings.base import ALL
+from segtrail.settings.gate import Gate
+
+KIND = "limit"
+
+
+def apply_limits(gate: Gate, size_mb: float, requests_ms: Sequence[float]) -> list[RuleVerdict]:
+    """Returns one verdict for each limit that the recipe sets.
+
+    A latency is judged by the sign test (Conover, Practical Nonparametric Statistics, 3.4): each
+    request is as likely above the median as below it, whatever the shape of the times.
+
+    Args:
+        gate: The rules.
+        size_mb: Of the SavedModel, in 10^6 bytes.
+        requests_ms: How long each request took.
+    """
+    verdicts = []
+    if gate.limits.size_mb is not None:
+        verdicts.append(_size(gate.limits.size_mb, size_mb, gate.confidence))
+    if gate.limits.latency_ms is not None:
+        verdicts.append(_latency(gate.limits.latency_ms, requests_ms, gate.confidence))
+    return verdicts
+
+
+def _size(limit: float, size: float, confidence: float) -> RuleVerdict:
+    asked = f"at most {limit:g}"
+    return RuleVerdict(
+        rule=f"size_mb <= {limit:g}", kind=KIND, metric="size_mb", slice=ALL, judged="value",
+        value=size, threshold=limit, interval=None, confidence=confidence, n=1, groups=1,
+        p_fail=None, p_adjusted=None, verdict=PASS if size <= limit else FAIL, decides=True,
+        says=f"the SavedModel has {size:.1f} MB: {asked} is asked.",
+    )  # fmt: skip
+
+
+def _latency(limit: float, requests: Sequence[float], confidence: float) -> RuleVerdict:
+    from scipy.stats import binom
+
+    times, n, tail = sorted(requests), len(requests), tail_of(confidence)
+    below = sum(time <= limit for time in times)
+    p_fail = float(binom.cdf(below, n, 0.5))
+    asked = f"at most {limit:g}"
+    if binom.sf(below - 1, n, 0.5) <= tail:
+        said, reason = PASS, f"surely {asked}"
+    elif p_fail <= tail:
+        said, reason = FAIL, f"surely not {asked}"
+    else:
+        said, reason = INSUFFICIENT, f"too few requests, or too uneven, to tell if it is {asked}"
+    interval, ends = _interval(times, tail), "no interval"
+    if interval:
+        ends = f"{confidence:.0%} interval {interval[0]:.0f} to {interval[1]:.0f}"
+    median = median_of(times)
+    return RuleVerdict(
+        rule=f"latency_ms <= {limit:g}, the median of a request", kind=KIND, metric="latency_ms",
+        slice=ALL, judged="bound", value=median, threshold=limit, interval=interval,
+        confidence=confidence, n=n, groups=n, p_fail=p_fail, p_adjusted=None, verdict=said,
+        decides=True,
+        says=f"one image takes {median:.0f} ms, the median of {n} requests ({ends}): {reason}.",
+    )  # fmt: skip
+
+
+def median_of(times: Sequence[float]) -> float:
+    """Returns the median of times."""
+    import numpy as np
+
+    return float(np.median(times))
+
+
+def _interval(times: Sequence[float], tail: float) -> tuple[float, float] | None:
+    """Returns the order statistics that the median lies between; None: too few for any."""
+    from scipy.stats import binom
+
+    outside = int(binom.ppf(tail, len(times), 0.5))
+    outside -= bool(binom.cdf(outside, len(times), 0.5) > tail)
+    return (times[outside], times[-1 - outside]) if outside >= 0 else None
