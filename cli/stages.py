@@ -209,8 +209,9 @@ def _report(recipe: str) -> None:
 
     try:
         write_report(Workspace.find(), recipe)
-    except SegtrailError as e:
-        say(f"no report: {e.message}")
+    except Exception as e:  # whatever Matplotlib or a file that is not there raise
+        says = e.message if isinstance(e, SegtrailError) else f"{type(e).__name__}: {e}"
+        say(f"no report: {says}")
 
 
 def infra_validate(recipe: RecipeOption) -> None:

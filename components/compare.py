@@ -118,13 +118,10 @@ def _pictures(
 ) -> dict[str, Any]:
     task = load_task(workspace, name)
     ours, theirs = scored
-    order = list(
-        both.assign(change=both["iou"] - both[f"iou{OTHER}"]).sort_values(["change", "image"])[
-            "image"
-        ]
-    )
-    worse = order[: gallery.EACH]
-    better = [image for image in order[::-1][: gallery.EACH] if image not in worse]
+    change = both["iou"] - both[f"iou{OTHER}"]
+    order = both.assign(change=change).sort_values(["change", "image"])
+    worse = list(order[order["change"] < 0]["image"])[: gallery.EACH]
+    better = list(order[order["change"] > 0]["image"])[::-1][: gallery.EACH]
     rows = {row["image"]: row for row in both.to_dict("records")}
     cards = {
         example.image: gallery.card_of_two(
@@ -143,8 +140,9 @@ def _pictures(
         "classes": task.classes,
         "legend": gallery.legend(task),
         "gallery": {
-            f"{ours} is better": [cards[image] for image in better],
-            f"{theirs} is better": [cards[image] for image in worse],
+            f"{which} is better": [cards[image] for image in images]
+            for which, images in ((ours, better), (theirs, worse))
+            if images
         },
     }
 

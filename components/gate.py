@@ -10,9 +10,9 @@ from components.gating.rules import apply_rules
 from components.gating.verdict import PASS, overall
 from components.scoring.stored import score_stored
 from lineage import forced, ledger
-from segtrail.artifacts import Evaluation, Model, Verdict
+from segtrail.artifacts import Evaluation, Examples, Model, Verdict
 from segtrail.errors import StageError
-from segtrail.files import atomic_path, read_json, write_json
+from segtrail.files import atomic_path, read_json, sha256_file, write_json
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import digest
@@ -26,7 +26,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
     SavedModel; what was once scored is kept under `.segtrail/`.
 
     Raises:
-        StageError: The evaluation is of another model than the candidate.
+        StageError: The evaluation is of another model than the candidate, or of other images.
         LineageError: The champion that the serving configuration names is not in the store.
     """
     import pandas as pd
@@ -39,6 +39,11 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         raise StageError(
             f"{evaluation.metrics} is of model {metrics['model_digest'][:12]}, "
             f"the candidate is {model_digest[:12]}",
+            f"segtrail retrain --recipe {name}",
+        )
+    if metrics["examples_digest"] != sha256_file(Examples.of(workspace, name).require().manifest):
+        raise StageError(
+            f"{evaluation.metrics} is of other test images or masks than there are now",
             f"segtrail retrain --recipe {name}",
         )
     candidate = pd.read_parquet(evaluation.per_image)
@@ -77,6 +82,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         "recipe": name,
         "verdict": overall(rules),
         "model_digest": model_digest,
+        "evaluation": evaluation.digests,
         "champion": champion,
         "gate": gate,
         "rules": [rule.to_json() for rule in rules],

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.gating.limits import apply_limits, median_of
-from components.gating.verdict import overall
+from components.gating.verdict import PASS, overall
 from lineage import golden
 from segtrail.artifacts import Evaluation, InfraValidation, Model
 from segtrail.errors import LineageError, ServingError, StageError
@@ -63,7 +63,7 @@ def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
             "passed": True,
             "says": says,
             "requests_ms": requests,
-            "verdict": overall(rules),
+            "verdict": overall(rules) if rules else PASS,
             "rules": [rule.to_json() for rule in rules],
         }
         say(f"{describe_server()} loaded the candidate in {loaded:.1f} s: {says}")

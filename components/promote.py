@@ -213,6 +213,8 @@ def _record(
         entries = ledger.read(path)
         agreement.serving_version(workspace, name, entries)
         known = [e for e in entries if e.event == event]
+        if event == ledger.FORCED:  # another name is another word
+            known = [e for e in known if e.by == by]
         if any(e.model_digest == digest and _same(e.details, details) for e in known):
             return None
         entry = ledger.append(

@@ -75,7 +75,8 @@ def _keep(workspace: Workspace, run_id: str, path: Path) -> None:
     try:
         report_record.keep(workspace, run_id, path)
     except Exception as e:  # whatever MLflow, its store or the network raise
-        say(f"the report could not be logged to MLflow: {str(e).splitlines()[0][:200]}")
+        says = f"{type(e).__name__}: {e}".splitlines()[0][:200]
+        say(f"the report could not be logged to MLflow: {says}")
 
 
 def _facts(verdict: dict[str, Any], run_id: str) -> str:

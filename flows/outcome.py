@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flows.stages import Plan
 from lineage import ledger, verdicts
 from segtrail import git, saved_model
-from segtrail.artifacts import Model, Verdict
+from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.files import read_json
 from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
@@ -46,13 +46,14 @@ def nothing_to_do(workspace: Workspace, recipe: str, plan: Plan) -> int | None:
 
 
 def judged(workspace: Workspace, recipe: str) -> bool:
-    """Whether the candidate passes, or was forced past, the gate's rules as they are now."""
+    """Whether the candidate, as evaluated, passes or was forced past the gate's rules of now."""
     found = Verdict.of(workspace, recipe)
     if not found.exists:
         return False
     verdict = read_json(found.path)
     return (
         verdict["model_digest"] == saved_model.digest(Model.of(workspace, recipe).root)
+        and verdict.get("evaluation") == Evaluation.of(workspace, recipe).digests
         and verdict["gate"] == dump(load_recipe(workspace, recipe).gate)
         and (verdict["verdict"] == "pass" or bool(verdict.get("forced")))
     )

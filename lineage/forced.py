@@ -23,7 +23,9 @@ def details(verdict: Mapping[str, Any], reason: str) -> dict[str, Any]:
     return kept | {"rules": not_passed(verdict), "reason": reason}
 
 
-def find(entries: Sequence[Entry], verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+def find(
+    entries: Sequence[Entry], verdict: Mapping[str, Any], number: int | None = None
+) -> dict[str, Any] | None:
     """Returns who forced the candidate past just this verdict, when and why; None: nobody did.
 
     It holds for the same model, rules, champion and test images only.
@@ -31,11 +33,16 @@ def find(entries: Sequence[Entry], verdict: Mapping[str, Any]) -> dict[str, Any]
     Args:
         entries: Of the recipe's ledger.
         verdict: The gate's JSON.
+        number: Of the entry that should say so; by default the last one that does.
     """
     for entry in reversed(entries):
-        if entry.event == ledger.FORCED and all(
-            ({"model_digest": entry.model_digest} | entry.details).get(key) == verdict.get(key)
-            for key in RESTS_ON
+        if (
+            entry.event == ledger.FORCED
+            and number in (None, entry.seq)
+            and all(
+                ({"model_digest": entry.model_digest} | entry.details).get(key) == verdict.get(key)
+                for key in RESTS_ON
+            )
         ):
             reason = entry.details["reason"]
             return {"by": entry.by, "reason": reason, "at": entry.at, "entry": entry.seq}

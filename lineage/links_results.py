@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lineage import forced, ledger
@@ -36,27 +37,32 @@ def judged(e: Evidence) -> str:
     verdict = e.byproduct("verdict/verdict.json")["annotations"]["verdict"]
     digest = rest_on(lambda: e.record).model_digest
     same("the model that was judged", verdict["model_digest"], digest, "the ledger")
+    for name, judged_on in verdict["evaluation"].items():
+        recorded = e.byproduct(f"evaluation/{name}")["digest"]["sha256"]
+        same(f"the {name} that was judged", judged_on, recorded, "the evaluation")
     if verdict["verdict"] != "pass" and verdict.get("forced"):
         return _forced(e, verdict)
     same("the verdict", verdict["verdict"], "pass", "a promotion")
+    same("the rules of the verdict", verdict["gate"], e.params["gate"], "the recipe")
     slices = rest_on(lambda: _result(e, "evaluation/metrics.json"))["slices"]
-    for rule in verdict["rules"]:
-        if rule.get("decides", True):  # older verdicts: every rule decides
-            same(f"the verdict on {rule['rule']}", rule["verdict"], "pass", "a promotion")
-    wanted = e.params["gate"]["absolute"]
-    for rule in wanted:
-        every = sorted(set(slices) - {ALL}) if rule["slice"] == EACH else [rule["slice"]]
-        for name in every:
-            given = [each for each in verdict["rules"] if _is_about(each, rule, name)]
-            if not given:
-                raise LineageError(f"the verdict has no rule on {rule['metric']} of {name}")
-            if any(each.get("decides", True) for each in given):
+    for kind, rule, name in _asked(e.params["gate"], verdict, slices):
+        about = f"{rule['metric']} of {name}"
+        given = [each for each in verdict["rules"] if _is_about(each, kind, rule, name)]
+        if not given:
+            raise LineageError(f"the verdict has no {kind} rule on {about}")
+        for each in given:
+            if not each["decides"]:
+                same("what too few images do", rule["too_few"], "report", f"a rule on {about}")
+                continue
+            same(f"the verdict on {each['rule']}", each["verdict"], "pass", "a promotion")
+            if kind == "absolute":
                 _check_rule(rule, name, slices)
     return f"{len(verdict['rules'])} rules passed, on the numbers of the evaluation"
 
 
 def _forced(e: Evidence, verdict: dict[str, Any]) -> str:
-    found = forced.find(ledger.read(e.workspace.ledger(e.recipe)), verdict)
+    entries = ledger.read(e.workspace.ledger(e.recipe))
+    found = forced.find(entries, verdict, verdict["forced"].get("entry", 0))
     if found is None:
         raise LineageError(
             f"the verdict is {verdict['verdict']!r}, and no entry of the ledger forced it"
@@ -76,6 +82,10 @@ def served(e: Evidence) -> str:
     for metric, limit in (e.params["gate"].get("limits") or {}).items():
         if limit is not None:
             _check_limit(metric, limit, result.get("rules", []))
+            if metric == "size_mb":
+                stored = rest_on(lambda: e.stored_files)
+                size = sum((e.folder / name).stat().st_size for name in stored) / 1e6
+                same("the size of the model in MB", result["size_mb"], size, "the store")
     return str(result.get("says") or "a server answered with it")
 
 
@@ -90,7 +100,7 @@ def _result_bytes(e: Evidence, name: str) -> bytes:
     return content
 
 
-def _check_rule(rule: dict[str, Any], name: str, slices: dict[str, Any]) -> None:
+def _check_rule(rule: Mapping[str, Any], name: str, slices: Mapping[str, Any]) -> None:
     """Compares a rule of the recipe with the evaluation of one slice anew."""
     measured = slices.get(name, {}).get(rule["metric"])
     low, high = rule.get("min"), rule.get("max")
@@ -111,7 +121,30 @@ def _check_limit(metric: str, limit: float, rules: list[dict[str, Any]]) -> None
         raise LineageError(f"infra validation has no rule on {metric}; the recipe has a limit")
     for rule in given:
         same(f"the verdict on {rule['rule']}", rule["verdict"], "pass", "a promotion")
+        if rule["value"] > limit:
+            raise LineageError(f"{metric} is {rule['value']:g}; the recipe asks for {limit:g}")
 
 
-def _is_about(given: dict[str, Any], rule: dict[str, Any], name: str) -> bool:
-    return given["metric"] == rule["metric"] and given["slice"] == name
+def _asked(
+    gate: Mapping[str, Any], verdict: Mapping[str, Any], slices: Mapping[str, Any]
+) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Yields the kind of each rule that the verdict must have, the rule, and a slice of it."""
+    kinds = ["absolute"]
+    champion = verdict["champion"]
+    if champion is not None and champion["model_digest"] != verdict["model_digest"]:
+        kinds.append("relative")
+    for kind in kinds:
+        for rule in gate[kind]:
+            every = sorted(set(slices) - {ALL}) if rule["slice"] == EACH else [rule["slice"]]
+            for name in every:
+                yield kind, rule, name
+
+
+def _is_about(given: Mapping[str, Any], kind: str, rule: Mapping[str, Any], name: str) -> bool:
+    if kind == "absolute":
+        limits = [rule["max"] if rule["min"] is None else rule["min"]]
+    else:
+        limits = [rule["margin"], -rule["margin"]]
+    wanted = (kind, rule["metric"], name, rule["judged"])
+    found = tuple(given[key] for key in ("kind", "metric", "slice", "judged"))
+    return found == wanted and given["threshold"] in limits

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from segtrail.errors import MissingArtifactError
-from segtrail.files import read_json, root_digest, tree_digests
+from segtrail.files import read_json, root_digest, sha256_file, tree_digests
 from segtrail.workspace import Workspace
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
@@ -129,6 +129,11 @@ class Evaluation(Artifact):
     """Metrics of the SavedModel on the test split, and its own predictions."""
 
     folder, stage, proof = "evaluation", "evaluate", "metrics.json"
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of what a verdict rests on, by file name."""
+        return {path.name: sha256_file(path) for path in (self.metrics, self.per_image)}
 
     @property
     def metrics(self) -> Path:

@@ -14,7 +14,7 @@ from model.scores.image import score_image
 from model.scores.levels import count_levels
 from model.summary import intervals, summarise
 from segtrail.artifacts import Evaluation, Examples, Model, TrainingRun
-from segtrail.files import sha256_bytes, write_bytes, write_json, write_text
+from segtrail.files import sha256_bytes, sha256_file, write_bytes, write_json, write_text
 from segtrail.images import encode_png
 from segtrail.saved_model import digest
 from segtrail.settings.objects import Objects
@@ -87,7 +87,8 @@ def evaluated(root: Path, masks: str) -> Workspace:
     per_image.to_parquet(evaluation.per_image)
     metrics = {
         "slices": summarise(per_image), "intervals": intervals(per_image),
-        "model_digest": digest(Model.of(workspace, "r").root), "examples_digest": "e" * 64,
+        "model_digest": digest(Model.of(workspace, "r").root),
+        "examples_digest": sha256_file(examples.manifest),
     }  # fmt: skip
     write_json(evaluation.metrics, metrics)
     write_json(evaluation.levels, {"all": levels.tolist()})

@@ -23,6 +23,7 @@ import yaml
 from components.promote import promote
 from lineage import data_version, mlflow_record
 from segtrail import git
+from segtrail.artifacts import Evaluation
 from segtrail.files import sha256_bytes, write_json, write_text
 from segtrail.images import encode_png
 from segtrail.params import dump, load_recipe
@@ -148,7 +149,7 @@ def retrain(
     dvc(root, "repro", "--quiet", "--force")
     git.commit(root, ["dvc.lock"], f"Train with threshold {threshold}")
     artifacts = workspace.artifacts(RECIPE)
-    judged = verdict(model_digest, champion=champion(workspace))
+    judged = verdict(model_digest, champion=champion(workspace), workspace=workspace)
     write_json(artifacts / "gate" / "verdict.json", judged)
     infra = {
         "model_digest": model_digest, "passed": True, "images": 2, "says": "2 images asked",
@@ -172,8 +173,14 @@ def champion(workspace: Workspace) -> dict | None:
     return {"version": version, "model_digest": digest(workspace.models / RECIPE / str(version))}
 
 
-def verdict(model_digest: str, said: str = "pass", champion: dict | None = None) -> dict:
-    """Returns the gate's JSON."""
+def verdict(
+    model_digest: str,
+    said: str = "pass",
+    champion: dict | None = None,
+    workspace: Workspace | None = None,
+) -> dict:
+    """Returns the gate's JSON; on the evaluation that the workspace has."""
+    evaluated = Evaluation.of(workspace, RECIPE).digests if workspace else None
     rule = {
         "rule": "mean_iou >= 0.5", "kind": "absolute", "metric": "mean_iou", "slice": "all",
         "judged": "value", "value": 0.75, "threshold": 0.5, "interval": None, "confidence": 0.95,
@@ -182,6 +189,7 @@ def verdict(model_digest: str, said: str = "pass", champion: dict | None = None)
     }  # fmt: skip
     return {
         "recipe": RECIPE, "verdict": said, "model_digest": model_digest, "champion": champion,
+        "evaluation": evaluated,
         "gate": dump(Gate.model_validate(_params()["recipes"][RECIPE]["gate"])), "rules": [rule],
         "notes": [], "test_split": {"digest": "e" * 64, "images": 2}, "forced": None,
     }  # fmt: skip

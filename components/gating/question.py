@@ -23,6 +23,7 @@ class Question:
         less: Whether the mean should be below the limit.
         evidence: What the scores say; None: there are too few images.
         groups: The group of each image.
+        counts: Whether too little evidence keeps the candidate from passing.
 
     Attributes:
         p_fail: The p-value of the mean being on the right side; None unless a bound is judged.
@@ -37,11 +38,13 @@ class Question:
         less: bool,
         evidence: Evidence | None,
         groups: Sequence[str],
+        counts: bool,
     ) -> None:
         self.rule, self.slice = rule, of
         self._confidence, self._limit, self._less = confidence, limit, less
         self._evidence = evidence
         self._n, self._groups = len(groups), len(set(groups))
+        self._counts = counts
         self.p_fail: float | None = None
         if evidence is not None and rule.judged == "bound":
             self.p_fail = evidence.p_above(limit) if less else evidence.p_below(limit)
@@ -74,7 +77,7 @@ class Question:
             p_fail=self.p_fail,
             p_adjusted=p_adjusted,
             verdict=said,
-            decides=evidence is not None or rule.too_few == "block",
+            decides=evidence is not None or self._counts,
             says=says,
         )
 
@@ -137,7 +140,7 @@ class Question:
 
     def _too_few(self) -> str:
         both = " with scores of both models" if isinstance(self.rule, RelativeRule) else ""
-        counts = "" if self.rule.too_few == "block" else " This does not decide."
+        counts = "" if self._counts else " This does not decide."
         of = "groups" if self.rule.judged == "bound" and self._groups < self._n else "images"
         return (
             f"only {self._images()}{_on(self.slice)}{both}; the rule asks for at least "

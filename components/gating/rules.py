@@ -37,7 +37,7 @@ def apply_rules(gate: Gate, candidate: Any, champion: Any | None) -> list[RuleVe
     if champion is not None:
         both = pair(candidate, champion)
         questions += [
-            _relative(rule, of, gate, both[both["image"].isin(rows["image"])])
+            _relative(rule, of, gate, both[both["image"].isin(rows["image"])], not both.empty)
             for rule, of, rows in _parts(gate.relative, candidate)
         ]
     adjusted = _adjusted(questions) if gate.correction == "holm" else {}
@@ -61,17 +61,20 @@ def _absolute(rule: AbsoluteRule, of: str, gate: Gate, rows: Any) -> Question:
     evidence, groups = None, list(rows["group"])
     if _pieces(rule, groups) >= rule.least:
         evidence = Level(values(rows, rule.metric), groups, gate.resamples, gate.seed)
-    return Question(rule, of, gate.confidence, limit, rule.min is None, evidence, groups)
+    counts = rule.too_few == "block"
+    return Question(rule, of, gate.confidence, limit, rule.min is None, evidence, groups, counts)
 
 
-def _relative(rule: RelativeRule, of: str, gate: Gate, both: Any) -> Question:
+def _relative(rule: RelativeRule, of: str, gate: Gate, both: Any, compared: bool) -> Question:
     less = kind_of(rule.metric).better == "less"
     evidence, groups = None, list(both["group"])
     if _pieces(rule, groups) >= rule.least:
         change = values(both, rule.metric) - values(of_other(both), rule.metric)
         evidence = Change(change, groups, gate.resamples, gate.seed)
     limit = rule.margin if less else -rule.margin
-    return Question(rule, of, gate.confidence, limit, less, evidence, groups)
+    # a slice may be too small to tell, but not because nothing could be compared
+    counts = rule.too_few == "block" or not compared
+    return Question(rule, of, gate.confidence, limit, less, evidence, groups, counts)
 
 
 def _pieces(rule: AbsoluteRule | RelativeRule, groups: Sequence[str]) -> int:

@@ -61,6 +61,6 @@ class RuleVerdict:
 
 
 def overall(verdicts: Sequence[RuleVerdict]) -> str:
-    """Returns the worst that rules which decide say: `fail`, else `insufficient evidence`."""
+    """Returns the worst that rules which decide say; where none does, there is no evidence."""
     said = {verdict.verdict for verdict in verdicts if verdict.decides}
-    return next((v for v in (FAIL, INSUFFICIENT) if v in said), PASS)
+    return next((v for v in (FAIL, INSUFFICIENT, PASS) if v in said), INSUFFICIENT)

@@ -47,11 +47,8 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
                 f"the candidate is {digest[:12]}",
                 f"segtrail {stage} --recipe {name}",
             )
-    if verdict["verdict"] != "pass" and not forced.find(
-        ledger.read(workspace.ledger(name)), verdict
-    ):
-        kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
-        raise kind(f"{name}: the gate's verdict is {verdict['verdict']!r}, not 'pass'")
+    if verdict["verdict"] != "pass":
+        _check_forced(workspace, name, verdict)
     _check_up_to_date(workspace, name, verdict)
     _check_serves(workspace, name, infra)
     dirty = git.dirty_paths(workspace.root)
@@ -63,6 +60,19 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
             "commit them, or promote with --allow-dirty, which the provenance will say",
         )
     _check_recorded(workspace, name)
+
+
+def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -> None:
+    word = forced.find(ledger.read(workspace.ledger(name)), verdict)
+    if word is None:
+        kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
+        raise kind(f"{name}: the gate's verdict is {verdict['verdict']!r}, not 'pass'")
+    if word != verdict.get("forced"):
+        raise StageError(
+            f"{name}: the verdict does not say that {word['by']} forced it (entry {word['entry']} "
+            "of the ledger)",
+            f"segtrail gate --recipe {name}",
+        )
 
 
 def _check_serves(workspace: Workspace, name: str, infra: Mapping[str, Any]) -> None:
@@ -123,8 +133,10 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
 
 
 def _check_up_to_date(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -> None:
-    """Refuses a verdict reached by other rules, or against another champion, than today's."""
+    """Refuses a verdict on other scores, by other rules or against another champion than now."""
     hint = f"segtrail gate --recipe {name}"
+    if verdict.get("evaluation") != Evaluation.of(workspace, name).require().digests:
+        raise StageError(f"{name}: the verdict was reached on another evaluation", hint)
     if verdict.get("gate") != dump(load_recipe(workspace, name).gate):
         raise StageError(f"{name}: the verdict was reached by other rules than params.yaml's", hint)
     entries = ledger.read(workspace.ledger(name))

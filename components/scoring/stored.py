@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components.scoring import FOLDER
+from lineage import provenance
 from model.evaluation import score, segments
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Examples
 from segtrail.code import code_digest
-from segtrail.errors import ServingError
+from segtrail.errors import LineageError, ServingError
 from segtrail.files import atomic_folder, sha256_bytes, sha256_file, write_bytes
+from segtrail.params import dump
 from segtrail.progress import track
 from segtrail.recipe import Recipe
 from segtrail.task import load_task
@@ -59,6 +62,7 @@ def score_stored(
         sha256_file(examples.manifest),
         code_digest(),
         recipe.objects.model_dump_json(),
+        str(load_task(workspace, name)),
     )
     key = sha256_bytes(" ".join(facts).encode())[:16]
     root = workspace.scratch / FOLDER / name / key
@@ -72,6 +76,8 @@ def score_stored(
 
 def _score(workspace: Workspace, name: str, recipe: Recipe, version: int, root: Path) -> str:
     """Writes the scores of a version, or returns why it has none."""
+    if problem := _learnt_otherwise(workspace, name, recipe, version):
+        return problem
     import pandas as pd
     from tensorflow.errors import OpError
 
@@ -98,3 +104,20 @@ def _score(workspace: Workspace, name: str, recipe: Recipe, version: int, root: 
     except (ServingError, OpError, KeyError) as e:
         return f"v{version} does not answer: {str(e).splitlines()[0][:300]}"
     return ""
+
+
+def _learnt_otherwise(workspace: Workspace, name: str, recipe: Recipe, version: int) -> str:
+    """Returns how the version's classes were made up otherwise, by its provenance; or nothing."""
+    path = workspace.models / name / str(version) / provenance.IN_MODEL
+    try:
+        built = provenance.load(path)["predicate"]["buildDefinition"]
+    except LineageError:
+        return ""  # the model itself says what its classes are called
+    theirs, ours = built["externalParameters"]["params"]["classes"], dump(recipe)["classes"]
+    if theirs == ours:
+        return ""
+    return f"v{version} learnt the classes {_classes(theirs)}, the recipe has {_classes(ours)}"
+
+
+def _classes(classes: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{name} ({' + '.join(of)})" for name, of in classes.items())

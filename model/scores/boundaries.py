@@ -24,12 +24,12 @@ def score_boundaries(true: Plane, predicted: Plane, tolerance: float) -> tuple[f
         tolerance: Pixels, Euclidean.
 
     Returns:
-        Pixels, and a number from 0 to 1. Where neither has a boundary 0 and 1; where one has, the
-        picture's diagonal and 0.
+        Pixels, and a number from 0 to 1. Where one has no boundary, since it is nowhere or
+        everywhere: 0 and 1 if so is the other, else the picture's diagonal and 0.
     """
     a, b = boundary(true), boundary(predicted)
     if not (a.any() and b.any()):
-        alike = a.any() == b.any()
+        alike = np.array_equal(true, predicted)
         return (0.0, 1.0) if alike else (float(np.hypot(*true.shape)), 0.0)
     there, back = _distances(a, b), _distances(b, a)
     hausdorff = max(float(np.percentile(each, 95)) for each in (there, back))

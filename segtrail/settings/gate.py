@@ -33,6 +33,14 @@ class Rule(Strict):
         description="report: a slice with fewer images does not keep a candidate from passing",
     )
 
+    @model_validator(mode="after")
+    def _all_images_decide(self) -> Rule:
+        if self.too_few == "report" and self.slice == ALL:
+            raise ValueError(
+                "too_few: report is for slices; too few images of all kinds are no evidence"
+            )
+        return self
+
 
 class AbsoluteRule(Rule):
     """`metric >= min` (or `<= max`) on one slice of the test split."""

@@ -6,10 +6,11 @@ import yaml
 
 from components.gate import judge
 from components.gating.history import split_of
-from lineage import forced, ledger
+from lineage import forced, ledger, provenance
 from model.examples import Example
 from segtrail.artifacts import Evaluation, Examples, Model
-from segtrail.files import write_json, write_text
+from segtrail.errors import StageError
+from segtrail.files import sha256_bytes, sha256_file, write_json, write_text
 from segtrail.images import encode_png
 from segtrail.saved_model import digest
 from segtrail.workspace import Workspace
@@ -48,8 +49,9 @@ def workspace(tmp_path) -> Workspace:
     write_text(Model.of(workspace, "r").root / "saved_model.pb", "the candidate")
     candidate = digest(Model.of(workspace, "r").root)
     evaluation, examples = Evaluation.of(workspace, "r"), Examples.of(workspace, "r")
-    write_json(evaluation.metrics, {"model_digest": candidate, "examples_digest": "e" * 64})
     write_text(examples.manifest, "not read")
+    known = {"model_digest": candidate, "examples_digest": sha256_file(examples.manifest)}
+    write_json(evaluation.metrics, known)
     image = np.zeros((8, 9), np.uint8)
     mask = np.repeat([0, 1, 2], 3)[None].repeat(8, 0).astype(np.uint8)
     rows = []
@@ -67,8 +69,6 @@ def workspace(tmp_path) -> Workspace:
 
 
 def sha256(example: Example) -> str:
-    from segtrail.files import sha256_bytes
-
     return sha256_bytes(example.image_bytes)
 
 
@@ -229,3 +229,39 @@ def test_the_ledgers_word_is_in_the_verdict_and_no_longer_when_the_rules_change(
     rule["min"] = 0.8
     write_text(workspace.params, yaml.safe_dump(params))
     assert judge(workspace, "r")["forced"] is None
+
+
+def test_an_evaluation_of_other_masks_is_refused(workspace):
+    write_text(Examples.of(workspace, "r").manifest, "mended")
+    with pytest.raises(StageError, match="of other test images or masks than there are now"):
+        judge(workspace, "r")
+
+
+def test_a_champion_whose_classes_were_made_up_otherwise_is_no_evidence(workspace):
+    params = yaml.safe_load(workspace.params.read_text())
+    params["recipes"]["r"] |= {
+        "classes": {"cell": ["nucleus"]},
+        "gate": {"absolute": [{"metric": "mean_iou", "min": 0.4}], "relative": [{}]},
+    }
+    write_text(workspace.params, yaml.safe_dump(params))
+    serve(workspace, ["cell"], "classes")
+    built = {
+        "buildType": provenance.BUILD_TYPE,
+        "externalParameters": {
+            "params": {"gate": {}, "classes": {"cell": ["cytoplasm", "nucleus"]}}
+        },
+    }
+    subject = {"name": provenance.ROOT, "digest": {"sha256": "a" * 64}}
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [subject],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {"buildDefinition": built, "runDetails": {"builder": {"id": "b"}}},
+    }
+    write_json(workspace.models / "r" / "1" / provenance.IN_MODEL, statement)
+    verdict = judge(workspace, "r")
+    assert [rule["verdict"] for rule in verdict["rules"]] == ["pass", "insufficient evidence"]
+    assert (
+        "v1 learnt the classes cell (cytoplasm + nucleus), the recipe has cell (nucleus)"
+        in (verdict["notes"][0])
+    )

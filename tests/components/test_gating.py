@@ -99,7 +99,7 @@ def test_overall_is_the_worst_that_was_said():
     found = apply_rules(rules, scores([0.7] * 9), None)
     assert overall(found) == FAIL
     assert overall(found[1:]) == INSUFFICIENT
-    assert overall([]) == PASS
+    assert overall([]) == INSUFFICIENT
 
 
 @pytest.mark.parametrize(
@@ -203,3 +203,24 @@ def test_rules_out_of_reach_are_refused(rule, says):
         gate([rule])
     with pytest.raises(ValueError, match="nothing would be refused"):
         gate(relative=[{"margin": 1.5}])
+
+
+def test_a_class_may_be_called_as_the_other_model_is():
+    iou = np.random.default_rng(2).uniform(0.5, 0.9, 20)
+    rules = gate(relative=[{"metric": "iou_other", "margin": 0.01}])
+    theirs, ours = (scores(iou).assign(iou_other=value) for value in (iou, iou - 0.1))
+    assert verdict(rules, ours, theirs) == [PASS, FAIL]
+
+
+def test_a_champion_that_could_not_be_compared_with_blocks_whatever_is_only_reported():
+    rules = gate(relative=[{"metric": "mean_iou", "slice": "each", "too_few": "report"}])
+    candidate = scores([0.7] * 9)
+    found = apply_rules(rules, candidate, candidate.iloc[:0])
+    assert overall(found) == INSUFFICIENT
+    assert "This does not decide." not in found[-1].says
+    assert overall(apply_rules(rules, candidate, candidate)) == PASS
+
+
+def test_too_few_images_of_all_kinds_cannot_be_waved_through():
+    with pytest.raises(ValueError, match="too_few: report is for slices"):
+        gate([{"metric": "mean_iou", "min": 0.5, "too_few": "report"}])

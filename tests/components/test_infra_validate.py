@@ -26,7 +26,8 @@ def limit(workspace: Workspace, **limits: float) -> None:
     params["recipes"][RECIPE]["gate"]["limits"] = limits
     write_text(workspace.params, yaml.safe_dump(params))
     git.commit(workspace.root, ["params.yaml"], "Set limits")
-    verdict = miniature.verdict(digest_of(workspace, RECIPE), "pass", miniature.champion(workspace))
+    champion = miniature.champion(workspace)
+    verdict = miniature.verdict(digest_of(workspace, RECIPE), "pass", champion, workspace)
     verdict["gate"] = dump(load_recipe(workspace, RECIPE).gate)
     write_json(Verdict.of(workspace, RECIPE).path, verdict)
 

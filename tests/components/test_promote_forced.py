@@ -17,6 +17,7 @@ from segtrail import git
 from segtrail.artifacts import Verdict
 from segtrail.errors import RejectedError, SegtrailError, StageError
 from segtrail.files import read_json, write_json, write_text
+from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
 
 
@@ -24,7 +25,7 @@ from segtrail.workspace import Workspace
 def failed(promoted: Workspace) -> Workspace:
     """v1 serves; the gate turned the present candidate down."""
     digest = candidate.digest_of(promoted, RECIPE)
-    verdict = miniature.verdict(digest, "fail", miniature.champion(promoted))
+    verdict = miniature.verdict(digest, "fail", miniature.champion(promoted), promoted)
     write_json(Verdict.of(promoted, RECIPE).path, verdict)
     return promoted
 
@@ -142,3 +143,62 @@ def test_the_command_asks_who_answers_for_it(arguments: list[str], says: str) ->
     assert result.exit_code == 2
     assert says.split()[0] in result.output
     assert not isinstance(result.exception, SegtrailError)
+
+
+@pytest.mark.parametrize(
+    ("rules", "verdict", "says"),
+    [
+        ({"relative": [{"metric": "mean_iou"}]}, {}, "no relative rule on mean_iou of all"),
+        ({"absolute": [{"metric": "mean_iou", "min": 0.5, "judged": "bound"}]}, {},
+         "no absolute rule on mean_iou of all"),
+        ({"absolute": [{"metric": "mean_iou", "min": 0.6}]}, {}, "no absolute rule on mean_iou"),
+        ({}, {"decides": False}, "what too few images do"),
+        ({}, {"verdict": "insufficient evidence"}, "the verdict on mean_iou >= 0.5"),
+    ],
+)  # fmt: skip
+def test_a_pass_that_lacks_a_rule_of_the_recipe_breaks_the_audit(
+    promoted: Workspace, rules: dict, verdict: dict, says: str
+) -> None:
+    params = yaml.safe_load(promoted.params.read_text())
+    params["recipes"][RECIPE]["gate"] |= rules
+    write_text(promoted.params, yaml.safe_dump(params))
+    git.commit(promoted.root, ["params.yaml"], "Other rules")
+    digest = candidate.digest_of(promoted, RECIPE)
+    said = miniature.verdict(digest, "pass", miniature.champion(promoted), promoted)
+    said["gate"] = dump(load_recipe(promoted, RECIPE).gate)
+    said["rules"][0] |= verdict
+    write_json(Verdict.of(promoted, RECIPE).path, said)
+    promote(promoted, RECIPE)
+    (link,) = [link for link in audit(promoted, RECIPE) if link.name == "verdict"]
+    assert link.state == "broken"
+    assert says in link.says
+
+
+def test_a_verdict_on_another_evaluation_is_refused(promoted: Workspace) -> None:
+    digest = candidate.digest_of(promoted, RECIPE)
+    said = miniature.verdict(digest, "pass", miniature.champion(promoted), promoted)
+    said["evaluation"]["metrics.json"] = "0" * 64
+    write_json(Verdict.of(promoted, RECIPE).path, said)
+    with pytest.raises(StageError, match="reached on another evaluation"):
+        promote(promoted, RECIPE)
+
+
+def test_a_verdict_of_before_it_was_forced_is_to_be_reached_anew(failed: Workspace) -> None:
+    force(failed, RECIPE, read_json(Verdict.of(failed, RECIPE).path), by="Grace", reason="x")
+    with pytest.raises(StageError, match="does not say that Grace forced it") as refused:
+        promote(failed, RECIPE)
+    assert refused.value.hint == f"segtrail gate --recipe {RECIPE}"
+
+
+def test_another_persons_word_is_another_entry(failed: Workspace) -> None:
+    verdict = read_json(Verdict.of(failed, RECIPE).path)
+    assert force(failed, RECIPE, verdict, by="Grace", reason="x") is not None
+    assert force(failed, RECIPE, verdict, by="Ada", reason="x") is not None
+    assert force(failed, RECIPE, verdict, by="Ada", reason="x") is None
+    judged_again(failed)
+    promote(failed, RECIPE)
+    # a word that is given later, to the same model, does not change whose word it was
+    rollback(failed, RECIPE, 1, reason="a drill")
+    force(failed, RECIPE, verdict, by="Grace", reason="x again")
+    (link,) = [link for link in audit(failed, RECIPE, version=2) if link.name == "verdict"]
+    assert (link.state, "FORCED by Ada" in link.says) == ("held", True)

@@ -85,9 +85,11 @@ COMPONENTS = {
         def evaluate(workspace, name):
             begin(workspace, "evaluate")
             write_json(workspace.artifacts(name) / "evaluation/metrics.json", {})
+            write_json(workspace.artifacts(name) / "evaluation/per_image.parquet", [])
     """,
     "gate": """
         from components._common import *
+        from segtrail.artifacts import Evaluation
         from segtrail.params import dump, load_recipe
         from segtrail.saved_model import digest
         def judge(workspace, name):
@@ -99,6 +101,7 @@ COMPONENTS = {
             model = workspace.artifacts(name) / "model"
             out = {"verdict": verdict, "rules": [rule], "model_digest": digest(model)}
             out["champion"], out["forced"] = None, None
+            out["evaluation"] = Evaluation.of(workspace, name).digests
             out["gate"] = dump(load_recipe(workspace, name).gate)
             write_json(workspace.artifacts(name) / "gate/verdict.json", out)
             return out

@@ -32,7 +32,7 @@ def test_scores_equal_brute_force(true, seed, tolerance):
     a, b = np.argwhere(brute_boundary(true)), np.argwhere(brute_boundary(predicted))
     hausdorff, dice = score_boundaries(true, predicted, tolerance)
     if not (len(a) and len(b)):
-        alike = len(a) == len(b)
+        alike = (true == predicted).all()
         assert (hausdorff, dice) == ((0, 1) if alike else (pytest.approx(np.hypot(*true.shape)), 0))
         return
     distances = np.linalg.norm(a[:, None] - b[None], axis=-1)
@@ -41,6 +41,14 @@ def test_scores_equal_brute_force(true, seed, tolerance):
     assert hausdorff == pytest.approx(expected, abs=1e-4)
     close = (there <= tolerance).sum() + (back <= tolerance).sum()
     assert dice == pytest.approx(close / (len(a) + len(b)))
+
+
+def test_everywhere_is_not_nowhere():
+    nowhere, everywhere = np.zeros((3, 4), bool), np.ones((3, 4), bool)
+    assert score_boundaries(nowhere, everywhere, 2.0) == score_boundaries(everywhere, nowhere, 2.0)
+    assert score_boundaries(nowhere, everywhere, 2.0) == (5, 0)
+    assert score_boundaries(nowhere, nowhere, 2.0) == (0, 1)
+    assert score_boundaries(everywhere, everywhere, 2.0) == (0, 1)
 
 
 def test_a_disc_moved_by_three_pixels():
