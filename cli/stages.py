@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli.options import ByOption, RecipeOption
-from segtrail.errors import InsufficientEvidenceError, RejectedError, SegtrailError
+from segtrail.errors import SegtrailError
 from segtrail.workspace import Workspace
 
 
@@ -195,11 +195,10 @@ def gate(
 
 
 def _refuse(recipe: str, verdict: dict[str, Any]) -> NoReturn:
-    from lineage.verdicts import not_passed
+    from lineage.verdicts import not_passed, refusal
 
     says = [rule["says"] for rule in not_passed(verdict)]
-    kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
-    raise kind(f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
+    raise refusal(verdict["verdict"], f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
 
 
 def _report(recipe: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 from components.gating import history
 from components.gating.champion import champion_of, way_out
 from components.gating.rules import apply_rules
-from components.gating.verdict import PASS, overall
+from components.gating.verdict import overall
 from components.scoring.stored import score_stored
 from lineage import forced, ledger
+from lineage.verdicts import PASS
 from segtrail.artifacts import Evaluation, Examples, Model, Verdict
 from segtrail.errors import StageError
 from segtrail.files import atomic_path, read_json, sha256_file, write_json

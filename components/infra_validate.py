@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.gating.limits import apply_limits, median_of
-from components.gating.verdict import PASS, overall
+from components.gating.verdict import overall
 from lineage import golden
+from lineage.verdicts import PASS
 from segtrail.artifacts import Evaluation, InfraValidation, Model
 from segtrail.errors import LineageError, ServingError, StageError
 from segtrail.files import write_json

@@ -18,15 +18,24 @@ INDEX = "golden.json"
 # A graph evaluated on one kind of device and served on another rounds differently; pixels
 # whose probability lies on the threshold may then flip.
 TOLERANCE = 0.001
+COUNTS = 0.02
 
 
 @dataclass(frozen=True)
 class Golden:
-    """One image, encoded as it was asked, and the mask PNG that was answered."""
+    """One image, encoded as it was asked, and what was answered.
+
+    Attributes:
+        name: Of the image.
+        image: As asked.
+        mask: The mask's PNG.
+        count: How many objects; None where they are not told apart.
+    """
 
     name: str
     image: bytes
     mask: bytes
+    count: int | None = None
 
 
 def read(folder: Path) -> list[Golden]:
@@ -36,16 +45,17 @@ def read(folder: Path) -> list[Golden]:
         LineageError: There is none, or a file is missing.
     """
     try:
-        names = sorted(read_json(folder / INDEX))
+        index = dict(sorted(read_json(folder / INDEX).items()))
         found = [
             Golden(
                 name,
                 (folder / f"{name}.png").read_bytes(),
                 (folder / f"{name}.mask.png").read_bytes(),
+                record.get("count"),
             )
-            for name in names
+            for name, record in index.items()
         ]
-    except (OSError, ValueError, TypeError) as e:
+    except (OSError, ValueError, TypeError, AttributeError) as e:
         raise LineageError(f"{folder}: golden images not readable: {e}") from None
     if not found:
         raise LineageError(f"{folder / INDEX}: names no image")
@@ -90,14 +100,23 @@ def ask(target: str, model: str, version: int | None, goldens: list[Golden]) -> 
     worst = 0.0
     with Client(target) as client:
         for golden in goldens:
+            outputs = ["mask_png", *(["count"] if golden.count is not None else [])]
             (answer,) = client.predict(
-                model, [golden.image], version, outputs=["mask_png"], names=[golden.name]
+                model, [golden.image], version, outputs=outputs, names=[golden.name]
             )
             differs = difference(golden.mask, answer.mask_png or b"")
             if differs > TOLERANCE:
                 raise LineageError(
                     f"{target} answers another mask for {golden.name} than was evaluated: "
                     f"{differs:.2%} of its pixels differ (allowed: {TOLERANCE:.2%})"
+                )
+            # pixels on the threshold may join two objects, or part them
+            if golden.count is not None and abs((answer.objects or 0) - golden.count) > (
+                max(1, round(COUNTS * golden.count)) if differs else 0
+            ):
+                raise LineageError(
+                    f"{target} counts {answer.objects} objects in {golden.name}; as evaluated "
+                    f"there are {golden.count}"
                 )
             worst = max(worst, differs)
     same = "pixel for pixel" if worst == 0 else f"all but {worst:.3%} of the pixels"

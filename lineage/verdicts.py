@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from segtrail.artifacts import InfraValidation, Verdict
+from segtrail.errors import InsufficientEvidenceError, RejectedError
 from segtrail.files import read_json
 from segtrail.workspace import Workspace
 
-_FROM_BAD = ("fail", "insufficient evidence", "pass")
+PASS, FAIL, INSUFFICIENT = "pass", "fail", "insufficient evidence"
 
 
 def read(workspace: Workspace, recipe: str) -> dict[str, Any]:
@@ -29,13 +30,23 @@ def read(workspace: Workspace, recipe: str) -> dict[str, Any]:
         or infra["limits"] != verdict["gate"]["limits"]
     ):
         return verdict
-    said = (verdict["verdict"], infra["verdict"])
     return verdict | {
-        "verdict": min(said, key=_FROM_BAD.index),
+        "verdict": worst((verdict["verdict"], infra["verdict"])),
         "rules": [*verdict["rules"], *infra["rules"]],
     }
 
 
+def worst(said: Iterable[str]) -> str:
+    """Returns the worst of verdicts; of none: `insufficient evidence`."""
+    heard = set(said)
+    return next((each for each in (FAIL, INSUFFICIENT, PASS) if each in heard), INSUFFICIENT)
+
+
+def refusal(verdict: str, message: str) -> RejectedError | InsufficientEvidenceError:
+    """Returns the error, with its exit code, of a verdict that is no pass."""
+    return (RejectedError if verdict == FAIL else InsufficientEvidenceError)(message)
+
+
 def not_passed(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the rules that keep a verdict from being a pass."""
-    return [rule for rule in verdict["rules"] if rule["verdict"] != "pass" and rule["decides"]]
+    return [rule for rule in verdict["rules"] if rule["verdict"] != PASS and rule["decides"]]

@@ -16,6 +16,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -304,7 +305,8 @@ def _evaluate(workspace: Workspace, folder: Path, threshold: int, model_digest: 
         (folder / "golden").mkdir(parents=True, exist_ok=True)
         (folder / "golden" / f"{name}.png").write_bytes(png)
         (folder / "golden" / f"{name}.mask.png").write_bytes(mask)
-        answers[name] = {"count": 1, "mask_sha256": sha256_bytes(mask)}
+        count = cv2.connectedComponents(decode_image(mask, name))[0] - 1
+        answers[name] = {"count": count, "mask_sha256": sha256_bytes(mask)}
     write_text(folder / "golden" / "golden.json", json.dumps(answers))
 
 
@@ -313,6 +315,7 @@ SERVER = textwrap.dedent(
     import argparse, signal, threading
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
+    import cv2
     import grpc
     import numpy as np
     from segtrail.images import decode_image, encode_png
@@ -347,6 +350,8 @@ SERVER = textwrap.dedent(
         answer.model_spec.name = request.model_spec.name
         answer.model_spec.version.value = version
         answer.outputs["mask_png"].CopyFrom(tensors.strings([encode_png(m) for m in masks]))
+        counts = [cv2.connectedComponents(m)[0] - 1 for m in masks]
+        answer.outputs["count"].CopyFrom(tensors.to_proto(np.array(counts)))
         return answer
 
     def metadata(request, context):

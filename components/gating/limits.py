@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.gating.verdict import FAIL, INSUFFICIENT, PASS, RuleVerdict
+from components.gating.verdict import RuleVerdict
+from lineage.verdicts import FAIL, INSUFFICIENT, PASS
 from model.uncertainty import tail_of
 from segtrail.settings.base import ALL
 from segtrail.settings.gate import Gate

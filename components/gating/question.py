@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from components.gating.verdict import FAIL, INSUFFICIENT, PASS, RuleVerdict
+from components.gating.verdict import RuleVerdict
+from lineage.verdicts import FAIL, INSUFFICIENT, PASS
 from model.summary import within
 from model.uncertainty import Evidence, Level, tail_of
 from segtrail.settings.base import ALL

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-PASS, FAIL, INSUFFICIENT = "pass", "fail", "insufficient evidence"
+from lineage.verdicts import FAIL, INSUFFICIENT, PASS, worst
+
 _SIGNS = {PASS: "pass", FAIL: "FAIL", INSUFFICIENT: "????"}
 
 
@@ -62,5 +63,4 @@ class RuleVerdict:
 
 def overall(verdicts: Sequence[RuleVerdict]) -> str:
     """Returns the worst that rules which decide say; where none does, there is no evidence."""
-    said = {verdict.verdict for verdict in verdicts if verdict.decides}
-    return next((v for v in (FAIL, INSUFFICIENT, PASS) if v in said), INSUFFICIENT)
+    return worst(verdict.verdict for verdict in verdicts if verdict.decides)

@@ -20,7 +20,7 @@ from segtrail.artifacts import (
     ValidationResult,
     Verdict,
 )
-from segtrail.errors import InsufficientEvidenceError, RejectedError, StageError
+from segtrail.errors import StageError
 from segtrail.files import read_json, sha256_bytes, sha256_file
 from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
@@ -47,7 +47,7 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
                 f"the candidate is {digest[:12]}",
                 f"segtrail {stage} --recipe {name}",
             )
-    if verdict["verdict"] != "pass":
+    if verdict["verdict"] != verdicts.PASS:
         _check_forced(workspace, name, verdict)
     _check_up_to_date(workspace, name, verdict)
     _check_serves(workspace, name, infra)
@@ -65,8 +65,8 @@ def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) ->
 def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -> None:
     word = forced.find(ledger.read(workspace.ledger(name)), verdict)
     if word is None:
-        kind = RejectedError if verdict["verdict"] == "fail" else InsufficientEvidenceError
-        raise kind(f"{name}: the gate's verdict is {verdict['verdict']!r}, not 'pass'")
+        said = verdict["verdict"]
+        raise verdicts.refusal(said, f"{name}: the gate's verdict is {said!r}, not 'pass'")
     if word != verdict.get("forced"):
         raise StageError(
             f"{name}: the verdict does not say that {word['by']} forced it (entry {word['entry']} "
@@ -83,10 +83,9 @@ def _check_serves(workspace: Workspace, name: str, infra: Mapping[str, Any]) -> 
             f"{name}: infra validation knew other limits than params.yaml's",
             f"segtrail infra-validate --recipe {name}",
         )
-    if infra["verdict"] != "pass":
-        kind = RejectedError if infra["verdict"] == "fail" else InsufficientEvidenceError
+    if infra["verdict"] != verdicts.PASS:
         says = "; ".join(rule["says"] for rule in verdicts.not_passed(infra))
-        raise kind(f"{name}: the limits are not kept: {says}")
+        raise verdicts.refusal(infra["verdict"], f"{name}: the limits are not kept: {says}")
 
 
 def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Plan:

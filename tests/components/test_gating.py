@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from components.gating.rules import apply_rules
-from components.gating.verdict import FAIL, INSUFFICIENT, PASS, overall
+from components.gating.verdict import overall
+from lineage.verdicts import FAIL, INSUFFICIENT, PASS
 from segtrail.settings.gate import Gate
 
 

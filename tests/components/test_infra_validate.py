@@ -13,7 +13,7 @@ from components.promotion.candidate import digest_of
 from lineage import ledger, verdicts
 from lineage.audit import audit, exit_code
 from segtrail import git
-from segtrail.artifacts import InfraValidation, Verdict
+from segtrail.artifacts import Evaluation, InfraValidation, Verdict
 from segtrail.errors import LineageError, RejectedError, StageError
 from segtrail.files import read_json, write_json, write_text
 from segtrail.params import dump, load_recipe
@@ -85,8 +85,16 @@ def test_a_result_that_hides_a_limit_breaks_the_audit(workspace: Workspace) -> N
     assert "no rule on size_mb" in link.says
 
 
+def test_a_server_that_counts_otherwise_does_not_serve(workspace: Workspace) -> None:
+    path = Evaluation.of(workspace, RECIPE).golden / "golden.json"
+    index = read_json(path)
+    name, record = sorted(index.items())[0]
+    write_json(path, index | {name: record | {"count": record["count"] + 1}})
+    with pytest.raises(StageError, match=f"objects in {name}; as evaluated there are"):
+        infra_validate(workspace, RECIPE)
+
+
 def test_a_server_that_answers_otherwise_is_written_down(workspace: Workspace) -> None:
-    from segtrail.artifacts import Evaluation
     from segtrail.images import decode_image, encode_png
 
     mask = next(Evaluation.of(workspace, RECIPE).golden.glob("*.mask.png"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.gating.limits import apply_limits
-from components.gating.verdict import FAIL, INSUFFICIENT, PASS
+from lineage.verdicts import FAIL, INSUFFICIENT, PASS
 from segtrail.settings.gate import Gate
 
 
