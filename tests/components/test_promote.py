@@ -206,7 +206,9 @@ def test_a_verdict_against_a_champion_that_serves_no_longer_is_refused(
     promote(promoted, RECIPE)
     digest = miniature.retrain(promoted, threshold=140)
     new = read_json(Verdict.of(promoted, RECIPE).path)
-    write_json(Verdict.of(promoted, RECIPE).path, old | {"model_digest": digest})
+    same = {key: new[key] for key in ("model_digest", "evaluation")}
+    assert same["model_digest"] == digest
+    write_json(Verdict.of(promoted, RECIPE).path, old | same)
     with pytest.raises(StageError, match=r"reached against v1 \(.*what serves is v2 \("):
         promote(promoted, RECIPE)
     write_json(Verdict.of(promoted, RECIPE).path, new)
