@@ -140,9 +140,8 @@ def _pictures(
         "classes": task.classes,
         "legend": gallery.legend(task),
         "gallery": {
-            f"{which} is better": [cards[image] for image in images]
-            for which, images in ((ours, better), (theirs, worse))
-            if images
+            f"{ours} is better": [cards[image] for image in better],
+            f"{theirs} is better": [cards[image] for image in worse],
         },
     }
 

@@ -6,20 +6,21 @@ And at what cost: the size of the SavedModel and the time of a request, within t
 from __future__ import annotations
 
 import shutil
+import statistics
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from components.gating.limits import apply_limits, median_of
+from components.gating.limits import apply_limits
 from components.gating.verdict import overall
 from lineage import golden
 from lineage.verdicts import PASS
 from segtrail.artifacts import Evaluation, InfraValidation, Model
 from segtrail.errors import LineageError, ServingError, StageError
-from segtrail.files import write_json
+from segtrail.files import root_digest, write_json
 from segtrail.params import dump, load_recipe
 from segtrail.progress import say
-from segtrail.saved_model import digest, size
+from segtrail.saved_model import file_digests, megabytes
 from segtrail.workspace import Workspace
 from serving.client import Client
 from serving.launch import describe_server, running_server
@@ -44,12 +45,13 @@ def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
     shutil.rmtree(scratch, ignore_errors=True)
     # a copy, since a server wants <name>/<version>/ and the candidate has no version yet
     shutil.copytree(candidate.root, scratch / "model" / "1")
+    files = file_digests(candidate.root)
     result: dict[str, Any] = {
-        "model_digest": digest(candidate.root),
+        "model_digest": root_digest(files),
         "server": describe_server(),
         "images": len(goldens),
         "limits": dump(gate.limits),
-        "size_mb": size(candidate.root) / 1e6,
+        "size_mb": megabytes(candidate.root, files),
     }
     started = time.monotonic()
     try:
@@ -69,7 +71,7 @@ def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
         }
         say(f"{describe_server()} loaded the candidate in {loaded:.1f} s: {says}")
         say(
-            f"{result['size_mb']:.1f} MB; one image takes {median_of(requests):.0f} ms, the median "
+            f"{result['size_mb']:.1f} MB; one image takes {statistics.median(requests):.0f} ms, the median "
             f"of {len(requests)} requests one after another"
         )
         for rule in rules:

@@ -11,6 +11,7 @@ from lineage.evidence import Evidence, rest_on, same
 from lineage.verdicts import not_passed
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
+from segtrail.saved_model import megabytes
 from segtrail.settings.base import ALL, EACH
 
 
@@ -83,8 +84,7 @@ def served(e: Evidence) -> str:
         if limit is not None:
             _check_limit(metric, limit, result.get("rules", []))
             if metric == "size_mb":
-                stored = rest_on(lambda: e.stored_files)
-                size = sum((e.folder / name).stat().st_size for name in stored) / 1e6
+                size = megabytes(e.folder, rest_on(lambda: e.stored_files))
                 same("the size of the model in MB", result["size_mb"], size, "the store")
     return str(result.get("says") or "a server answered with it")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from segtrail.files import root_digest, tree_digests
@@ -19,6 +20,6 @@ def digest(model: Path) -> str:
     return root_digest(file_digests(model))
 
 
-def size(model: Path) -> int:
-    """Returns the bytes of those files."""
-    return sum((model / name).stat().st_size for name in file_digests(model))
+def megabytes(model: Path, files: Iterable[str]) -> float:
+    """Returns the size of these files of a SavedModel, in 10^6 bytes."""
+    return sum((model / name).stat().st_size for name in files) / 1e6

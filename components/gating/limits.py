@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from components.gating.verdict import RuleVerdict
@@ -58,7 +59,7 @@ def _latency(limit: float, requests: Sequence[float], confidence: float) -> Rule
     interval, ends = _interval(times, tail), "no interval"
     if interval:
         ends = f"{confidence:.0%} interval {interval[0]:.0f} to {interval[1]:.0f}"
-    median = median_of(times)
+    median = statistics.median(times)
     return RuleVerdict(
         rule=f"latency_ms <= {limit:g}, the median of a request", kind=KIND, metric="latency_ms",
         slice=ALL, judged="bound", value=median, threshold=limit, interval=interval,
@@ -66,13 +67,6 @@ def _latency(limit: float, requests: Sequence[float], confidence: float) -> Rule
         decides=True,
         says=f"one image takes {median:.0f} ms, the median of {n} requests ({ends}): {reason}.",
     )  # fmt: skip
-
-
-def median_of(times: Sequence[float]) -> float:
-    """Returns the median of times."""
-    import numpy as np
-
-    return float(np.median(times))
 
 
 def _interval(times: Sequence[float], tail: float) -> tuple[float, float] | None:

@@ -61,27 +61,20 @@ def test_from_the_first_model_to_a_change_and_back_to_rest(small, retrain):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("verdict", "code"), [("fail", 3), ("insufficient evidence", 4)])
-def test_a_candidate_that_is_turned_down(done, retrain, verdict, code):
+@pytest.mark.parametrize(
+    ("judge", "calls", "says"),
+    [
+        ("verdict", ["gate", "reject"], "mean_iou is 0.1, below 0.7"),
+        ("limits", ["gate", "infra-validate", "reject"], "one image takes 900 ms"),
+    ],
+)
+def test_a_candidate_that_is_turned_down(done, retrain, judge, calls, says, verdict, code):
     (done.root / ".segtrail").mkdir(exist_ok=True)
-    (done.root / ".segtrail/verdict").write_text(verdict)
+    (done.root / ".segtrail" / judge).write_text(verdict)
     found = retrain(done)
     assert found.returncode == code
-    assert done.calls() == ["gate", "reject"]
-    assert "not promoted: mean_iou is 0.1, below 0.7" in found.stdout.splitlines()[-1]
-    assert champion(done) is None
-    entry = json.loads((done.root / "ledger/demo.jsonl").read_text())
-    assert entry["event"] == "rejected"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("verdict", "code"), [("fail", 3), ("insufficient evidence", 4)])
-def test_a_candidate_beyond_a_limit_of_serving(done, retrain, verdict, code):
-    (done.root / ".segtrail").mkdir(exist_ok=True)
-    (done.root / ".segtrail/limits").write_text(verdict)
-    found = retrain(done)
-    assert found.returncode == code
-    assert done.calls() == ["gate", "infra-validate", "reject"]
-    assert "not promoted: one image takes 900 ms" in found.stdout.splitlines()[-1]
+    assert done.calls() == calls
+    assert f"not promoted: {says}" in found.stdout.splitlines()[-1]
     assert champion(done) is None
     entry = json.loads((done.root / "ledger/demo.jsonl").read_text())
     assert (entry["event"], entry["details"]["verdict"]) == ("rejected", verdict)
