@@ -24,7 +24,7 @@ demo: $(VENV)/.platform   ## install, then data -> model -> gate -> serve -> aud
 	@$(BIN)/segtrail demo
 
 test: $(VENV)/.dev   ## install with the test extras, then run the test suite
-	$(BIN)/python -m pytest -m "not real_data" $(ARGS)
+	$(BIN)/python -m pytest -m "not real_data" -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 slow: $(VENV)/.dev   ## what needs the real data sets or takes long: tests and README commands
 	$(BIN)/python -m pytest -m "real_data" $(ARGS)

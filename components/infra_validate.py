@@ -71,8 +71,8 @@ def infra_validate(workspace: Workspace, name: str) -> dict[str, Any]:
         }
         say(f"{describe_server()} loaded the candidate in {loaded:.1f} s: {says}")
         say(
-            f"{result['size_mb']:.1f} MB; one image takes {statistics.median(requests):.0f} ms, the median "
-            f"of {len(requests)} requests one after another"
+            f"{result['size_mb']:.1f} MB; one image takes {statistics.median(requests):.0f} ms, "
+            f"the median of {len(requests)} requests one after another"
         )
         for rule in rules:
             say(rule.in_lines())

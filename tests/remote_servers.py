@@ -99,7 +99,7 @@ def make_key(path: Path) -> str:
 def running_ssh(base: Path) -> Iterator[Ssh]:
     """Runs OpenSSH's server with keys of its own; skips the test where it is not installed."""
     if SSHD is None or shutil.which("ssh") is None:
-        pytest.skip("OpenSSH is not installed: tests/remotes/install_sshd.sh")
+        pytest.skip("OpenSSH is not installed: tests/install_system.sh")
     pytest.importorskip("dvc_ssh")
     if os.geteuid() == 0:  # where sshd locks itself in before somebody has logged in
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

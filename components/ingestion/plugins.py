@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 _IMPORTERS = (__file__, str(Path(importlib.__file__).parent), "<frozen")
+_BACKPORT = "importlib_metadata"  # stands in for the standard library's once anything imports it
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _why(error: BaseException, *, named: bool) -> str:
     if not isinstance(error, ImportError | SyntaxError):
         what = f"{type(error).__name__}: {what}"
     for frame in traceback.extract_tb(error.__traceback__):
-        if not frame.filename.startswith(_IMPORTERS):
+        if not frame.filename.startswith(_IMPORTERS) and _BACKPORT not in frame.filename:
             file, line = frame.filename, frame.lineno
             break
     else:

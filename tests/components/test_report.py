@@ -118,7 +118,7 @@ def test_a_verdict_on_another_model_is_refused(workspace):
         write_report(workspace, "r")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: tests/install_system.sh")
 @pytest.mark.parametrize("width", [390, 1100])
 def test_a_browser_shows_it_whole_without_an_error(workspace, page, tmp_path, width):
     """On a phone, too: nothing is wider than the window but what scrolls by itself."""
