@@ -20,6 +20,11 @@ from serving.protocol.predict_pb2 import (
     TensorProto,
     TensorShapeProto,
 )
+from serving.protocol.server_config_pb2 import (
+    BatchingParameters,
+    MonitoringConfig,
+    SSLConfig,
+)
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 GET_MODEL_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
@@ -29,6 +34,7 @@ __all__ = [
     "GET_MODEL_METADATA",
     "GET_MODEL_STATUS",
     "PREDICT",
+    "BatchingParameters",
     "DataType",
     "GetModelMetadataRequest",
     "GetModelMetadataResponse",
@@ -38,8 +44,10 @@ __all__ = [
     "ModelServerConfig",
     "ModelSpec",
     "ModelVersionStatus",
+    "MonitoringConfig",
     "PredictRequest",
     "PredictResponse",
+    "SSLConfig",
     "SignatureDefMap",
     "TensorProto",
     "TensorShapeProto",
