@@ -16,6 +16,7 @@ from serving import descriptions, protocol
 from serving.descriptions import Signature, VersionStatus
 from serving.prediction import Prediction
 from serving.protocol import tensors
+from serving.tls import Tls
 
 # TensorFlow has no TIFF decoder, and takes the indices of a BMP's palette for its pixels.
 _RECODED = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
@@ -51,6 +52,7 @@ class Client:
     Args:
         target: `host:port`, or any gRPC target.
         timeout: Seconds that one call may take.
+        tls: How to trust the server, and who asks; without it the connection is in clear.
 
     Example:
         >>> with Client("127.0.0.1:8500") as client:
@@ -58,9 +60,14 @@ class Client:
         ...     print(answer.count, answer.mask.shape)
     """
 
-    def __init__(self, target: str, timeout: float = 60.0) -> None:
+    def __init__(self, target: str, timeout: float = 60.0, tls: Tls | None = None) -> None:
         self.target, self.timeout = target, timeout
-        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        if tls is None:
+            self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(
+                target, tls.credentials(), options=[*_OPTIONS, *tls.options()]
+            )
         self._predict = self._method(protocol.PREDICT, protocol.PredictResponse)
         self._metadata = self._method(
             protocol.GET_MODEL_METADATA, protocol.GetModelMetadataResponse

@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import serving
 from segtrail.errors import ServingError
 from segtrail.telemetry import OFF
 from serving.client import Client
+from serving.tls import Tls
 
 TF_SERVING = "tensorflow_model_server"
 _TAIL_LINES = 20
@@ -48,6 +49,7 @@ def server_command(
     model_name: str | None = None,
     base_path: Path | None = None,
     poll_seconds: int = 1,
+    more: Sequence[str] = (),
 ) -> list[str]:
     """Returns the command of a server for a configuration file, or for one model.
 
@@ -57,6 +59,7 @@ def server_command(
         model_name: With `base_path`: serve the latest version below it under this name.
         base_path: Holds one folder a version.
         poll_seconds: How soon a change of the file is seen.
+        more: Other flags of TF Serving, such as `--enable_batching`.
 
     Raises:
         ValueError: Neither or both of `config` and `model_name` with `base_path`.
@@ -72,7 +75,7 @@ def server_command(
     elif base_path is not None:
         flags += [f"--model_name={model_name}", f"--model_base_path={base_path.resolve()}"]
     binary = shutil.which(TF_SERVING)
-    return [*([binary] if binary else [sys.executable, "-m", "serving.embedded"]), *flags]
+    return [*([binary] if binary else [sys.executable, "-m", "serving.embedded"]), *flags, *more]
 
 
 def server_environment() -> dict[str, str]:
@@ -104,6 +107,8 @@ def running_server(
     base_path: Path | None = None,
     version: int | None = None,
     timeout: float = 180.0,
+    more: Sequence[str] = (),
+    tls: Tls | None = None,
 ) -> Iterator[RunningServer]:
     """Runs a server in a process of its own for the time of the block.
 
@@ -114,6 +119,8 @@ def running_server(
         base_path: Instead of `config`: the folder with the versions of `model`.
         version: The version that must be available; without it, any.
         timeout: Seconds until it must be.
+        more: Other flags of TF Serving.
+        tls: How to reach it, if `more` has `--ssl_config_file`.
 
     Raises:
         ServingError: The server ended, or the model did not become available; with the last
@@ -122,7 +129,7 @@ def running_server(
     port = free_port()
     target = f"127.0.0.1:{port}"
     command = server_command(
-        port, config=config, model_name=model if base_path else None, base_path=base_path
+        port, config=config, model_name=model if base_path else None, base_path=base_path, more=more
     )
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as output:
@@ -141,7 +148,7 @@ def running_server(
 
     try:
         try:
-            with Client(target) as client:
+            with Client(target, tls=tls) as client:
                 found = client.wait_until_available(model, version, timeout, alive)
         except ServingError as e:
             raise ServingError(f"{e.message}\n{log}:\n{_tail(log)}", e.hint) from None

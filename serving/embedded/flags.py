@@ -9,12 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
+
+from serving.embedded.batching import Rules
+from serving.embedded.config_files import credentials, read
+from serving.embedded.image_check import MAX_PIXELS
+from serving.protocol import BatchingParameters, MonitoringConfig
+
+_REST = ("rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms")
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
 class Flags:
-    """What the server was asked to do. Names and defaults are those of TF Serving."""
+    """What the server was asked to do. Names and defaults are those of TF Serving.
+
+    `max_image_pixels` and `max_concurrent_requests` are this server's own; `without_effect` are
+    flags that were given and need TF Serving itself.
+    """
 
     port: int
     grpc_socket_path: str
@@ -26,6 +38,11 @@ class Flags:
     file_system_poll_wait_seconds: float
     allow_version_labels_for_unavailable_models: bool
     enable_model_warmup: bool
+    batching: Rules | None
+    ssl: grpc.ServerCredentials | None
+    max_image_pixels: int
+    max_concurrent_requests: int
+    without_effect: tuple[str, ...]
     tensorflow_intra_op_parallelism: int
     tensorflow_inter_op_parallelism: int
     cores: int = _CORES
@@ -40,8 +57,10 @@ def parse(argv: Sequence[str] | None = None) -> Flags:
     )
     add = parser.add_argument
     add("--port", type=int, default=8500, help="gRPC port on 127.0.0.1; 0 takes a free one")
-    add("--rest_api_port", type=int, default=0, help="must be 0: there is no REST interface")
-    add("--rest_api_timeout_in_ms", type=int, default=30_000, help="accepted, without effect")
+    for name in _REST:
+        add(f"--{name}", help="accepted; REST needs TF Serving")
+    add("--monitoring_config_file", type=Path, help="accepted; monitoring needs TF Serving")
+    add("--enable_grpc_healthcheck_service", **_switch(True))
     add("--grpc_socket_path", default="", help="listen on this UNIX socket too")
     add("--grpc_channel_arguments", type=_channel_arguments, default=(), metavar="KEY=VALUE,...")
     add("--model_name", default="default", help="with --model_base_path")
@@ -52,20 +71,39 @@ def parse(argv: Sequence[str] | None = None) -> Flags:
     add("--allow_version_labels_for_unavailable_models", **_switch(False))
     add("--enable_model_warmup", **_switch(True))
     add("--enable_batching", **_switch(False))
+    add("--batching_parameters_file", type=Path, help="BatchingParameters as text proto")
+    add("--ssl_config_file", type=Path, help="an SSLConfig as text proto: gRPC over TLS")
+    add("--max_image_pixels", type=int, default=MAX_PIXELS, help="of one image; this server's own")
+    add("--max_concurrent_requests", type=int, default=1000, help="0: no limit; this server's own")
     add("--tensorflow_intra_op_parallelism", type=int, default=0)
     add("--tensorflow_inter_op_parallelism", type=int, default=0)
     found = parser.parse_args(argv)
-    if found.rest_api_port:
-        parser.error("--rest_api_port: this server has no REST interface; it needs TF Serving")
-    if found.enable_batching:
-        parser.error("--enable_batching: this server does not batch; it needs TF Serving")
     if bool(found.model_config_file) == bool(found.model_base_path):
         parser.error("give one of --model_config_file and --model_base_path")
     if found.model_base_path and not os.path.isabs(found.model_base_path):
         parser.error(f"--model_base_path: expected an absolute path; got {found.model_base_path!r}")
-    for name in ("rest_api_port", "rest_api_timeout_in_ms", "enable_batching"):
-        delattr(found, name)
-    return Flags(**vars(found))
+    if found.batching_parameters_file and not found.enable_batching:
+        parser.error("--batching_parameters_file is set without setting --enable_batching")
+    given = vars(found)
+    try:
+        given["batching"] = _batching(given.pop("batching_parameters_file"), found.enable_batching)
+        ssl, monitoring = given.pop("ssl_config_file"), given.pop("monitoring_config_file")
+        given["ssl"] = credentials(ssl) if ssl else None
+        prometheus = monitoring and read(monitoring, MonitoringConfig()).prometheus_config.enable
+    except ValueError as e:
+        parser.error(str(e))
+    del given["enable_batching"], given["enable_grpc_healthcheck_service"]  # health is always told
+    rest = [name for name in _REST if given.pop(name) not in (None, "0")]
+    given["without_effect"] = (*rest, *(["monitoring_config_file"] if prometheus else []))
+    return Flags(**given)
+
+
+def _batching(path: Path | None, wanted: bool) -> Rules | None:
+    parameters = read(path, BatchingParameters()) if path else BatchingParameters()
+    try:
+        return Rules.of(parameters, _CORES) if wanted else None
+    except ValueError as e:
+        raise ValueError(f"{path}: {e}") from None
 
 
 def _switch(default: bool) -> dict[str, Any]:

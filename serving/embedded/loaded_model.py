@@ -13,6 +13,8 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.embedded.call import Arrays, Call
+from serving.embedded.image_check import IMAGES, MAX_PIXELS, check_images
 from serving.embedded.refusal import FAILED_PRECONDITION, INVALID_ARGUMENT, Refusal, code_of
 
 v1 = tf.compat.v1
@@ -32,14 +34,21 @@ class LoadedModel:
         intra_op: Threads of one operation; 0 lets TensorFlow choose.
         inter_op: Operations at once; 0 lets TensorFlow choose.
         warm_up: Whether to replay the warm-up requests that lie in the SavedModel.
+        max_pixels: At most so many in one encoded image.
 
     Raises:
         Exception: The SavedModel cannot be loaded, or a warm-up request fails.
     """
 
     def __init__(
-        self, path: Path, intra_op: int = 0, inter_op: int = 0, warm_up: bool = True
+        self,
+        path: Path,
+        intra_op: int = 0,
+        inter_op: int = 0,
+        warm_up: bool = True,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
+        self._max_pixels = max_pixels
         options = v1.ConfigProto(
             intra_op_parallelism_threads=intra_op, inter_op_parallelism_threads=inter_op
         )
@@ -61,41 +70,81 @@ class LoadedModel:
         """Frees the memory."""
         self._session.close()
 
-    def run(
-        self, signature_name: str, inputs: Mapping[str, Any], output_filter: Sequence[str]
-    ) -> dict[str, Any]:
-        """Runs one signature.
+    def call(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Any],
+        output_filter: Sequence[str],
+        deadline: float | None = None,
+    ) -> Call:
+        """Returns a request that one signature can compute.
 
         Args:
             signature_name: Its name; empty for `serving_default`.
             inputs: `tensorflow.TensorProto` by input name.
             output_filter: Which outputs to compute; empty for all.
-
-        Returns:
-            `tensorflow.TensorProto` by output name.
+            deadline: See `Call`.
 
         Raises:
-            Refusal: With TF Serving's status codes; a failure in the graph has its own.
+            Refusal: With TF Serving's status codes; or an image is damaged or too large.
         """
         name = signature_name or DEFAULT_SIGNATURE
         if (signature := self.signatures.get(name)) is None:
             raise Refusal(FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
         _check_inputs(inputs, signature.inputs)
-        feed = {
-            info.name: _array(alias, inputs[alias], info.dtype)
+        arrays = {
+            alias: _array(alias, inputs[alias], info.dtype)
             for alias, info in signature.inputs.items()
         }
-        fetch = {
-            alias: signature.outputs[alias].name
-            for alias in _chosen(output_filter, signature.outputs)
-        }
+        outputs = tuple(_chosen(output_filter, signature.outputs))
+        images = arrays.get(IMAGES)
+        if images is not None and images.dtype == object and images.ndim == 1:
+            check_images(images, self._max_pixels)
+        return Call(name, arrays, outputs, deadline)
+
+    def compute(self, call: Call, blame: bool = True) -> dict[str, npt.NDArray[Any]]:
+        """Runs the session.
+
+        Args:
+            call: What to compute.
+            blame: Whether to find out, when it fails, which row it was.
+
+        Returns:
+            Arrays by output name.
+
+        Raises:
+            Refusal: The deadline has passed, or the session failed, with its own status.
+        """
+        signature = self.signatures[call.signature]
+        feed = {signature.inputs[alias].name: array for alias, array in call.inputs.items()}
+        fetch = {alias: signature.outputs[alias].name for alias in call.outputs}
+        left = call.left()
+        options = None if left is None else v1.RunOptions(timeout_in_ms=max(1, int(left * 1000)))
         try:
-            found = self._session.run(fetch, feed)
+            found = self._session.run(fetch, feed, options=options)
         except tf.errors.OpError as e:
-            raise Refusal(code_of(e.error_code), _one_line(e.message)) from None
+            refusal = Refusal(code_of(e.error_code), _one_line(e.message))
         except (TypeError, ValueError) as e:
-            raise Refusal(INVALID_ARGUMENT, _one_line(str(e))) from None
-        return {alias: _proto(value, signature.outputs[alias]) for alias, value in found.items()}
+            refusal = Refusal(INVALID_ARGUMENT, _one_line(str(e)))
+        else:
+            return {alias: np.asarray(value) for alias, value in found.items()}
+        if blame and IMAGES in call.inputs and refusal.code == INVALID_ARGUMENT:
+            refusal = self._blamed(call, refusal)
+        raise refusal
+
+    def protos(self, call: Call, found: Arrays) -> dict[str, Any]:
+        """Returns `tensorflow.TensorProto` by output name, as TF Serving writes them."""
+        outputs = self.signatures[call.signature].outputs
+        return {alias: _proto(value, outputs[alias]) for alias, value in found.items()}
+
+    def _blamed(self, call: Call, refusal: Refusal) -> Refusal:
+        """Returns the refusal of the first image that is refused by itself, with its number."""
+        for number in range(call.rows):
+            try:
+                self.compute(call.row(number), blame=False)
+            except Refusal as e:
+                return Refusal(e.code, f"{IMAGES}[{number}]: {e.message}")
+        return refusal
 
     def _warm_up(self, records: Path) -> None:
         if not records.is_file():
@@ -104,7 +153,8 @@ class LoadedModel:
             log = prediction_log_pb2.PredictionLog.FromString(record)
             if log.WhichOneof("log_type") == "predict_log":
                 request = log.predict_log.request
-                self.run(request.model_spec.signature_name, request.inputs, request.output_filter)
+                spec = request.model_spec
+                self.compute(self.call(spec.signature_name, request.inputs, request.output_filter))
 
 
 def _check_inputs(given: Collection[str], expected: Collection[str]) -> None:

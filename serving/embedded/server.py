@@ -21,6 +21,8 @@ from serving.embedded.model_list import parse as parse_models
 from serving.embedded.refusal import Refusal
 
 DRAIN_S = 30.0
+MOST_BYTES = 256 << 20  # of one request; --grpc_channel_arguments may say otherwise
+MOST_WAITING = 256  # threads whose requests wait to be batched
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,9 +67,12 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
     from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+    from serving.embedded.batching import Batcher
+    from serving.embedded.call import Arrays, Call
     from serving.embedded.loaded_model import LoadedModel
     from serving.embedded.manager import Manager
     from serving.embedded.services import ModelService, PredictionService
+    from serving.embedded.unreadable import RefuseUnreadable
 
     def load(path: Path) -> LoadedModel:
         return LoadedModel(
@@ -75,20 +80,29 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
             flags.tensorflow_intra_op_parallelism,
             flags.tensorflow_inter_op_parallelism,
             flags.enable_model_warmup,
+            flags.max_image_pixels,
         )
 
     manager = Manager(load, log, flags.allow_version_labels_for_unavailable_models)
-    pool = ThreadPoolExecutor(flags.cores, thread_name_prefix="predict")
+    threads = flags.cores
+    compute: Callable[[LoadedModel, Call], Arrays] = LoadedModel.compute
+    if flags.batching is not None:  # threads wait there for others
+        threads = min(2 * flags.batching.max_batch_size * flags.batching.threads, MOST_WAITING)
+        compute = Batcher(flags.batching).compute
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+    options = {
+        "grpc.max_send_message_length": -1,
+        "grpc.max_receive_message_length": MOST_BYTES,
+        "grpc.so_reuseport": 0,  # a port that is taken is an error
+        **dict(flags.grpc_channel_arguments),
+    }
     server = grpc.aio.server(
-        options=[
-            ("grpc.max_send_message_length", -1),
-            ("grpc.max_receive_message_length", -1),
-            ("grpc.so_reuseport", 0),  # a port that is taken is an error
-            *flags.grpc_channel_arguments,
-        ]
+        interceptors=[RefuseUnreadable()],
+        options=list(options.items()),
+        maximum_concurrent_rpcs=flags.max_concurrent_requests or None,
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(manager, pool), server
+        PredictionService(manager, pool, compute), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
         ModelService(manager, manager.reconcile), server
@@ -101,11 +115,19 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
             await servicer.set(name, status)
 
     await healthy(health_pb2.HealthCheckResponse.NOT_SERVING)
-    port = server.add_insecure_port(f"127.0.0.1:{flags.port}")
+
+    def listen(address: str) -> int:
+        if flags.ssl is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, flags.ssl))
+
+    port = listen(f"127.0.0.1:{flags.port}")
     if flags.grpc_socket_path:
-        server.add_insecure_port(f"unix:{flags.grpc_socket_path}")
+        listen(f"unix:{flags.grpc_socket_path}")
     await server.start()
     log(f"Running gRPC ModelServer at 127.0.0.1:{port} ...")
+    for name in flags.without_effect:
+        log(f"--{name} is without effect: REST and monitoring need TF Serving")
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

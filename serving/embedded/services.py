@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, NoReturn
@@ -17,7 +18,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.embedded.loaded_model import DEFAULT_SIGNATURE, LoadedModel
+from serving.embedded.call import Arrays, Call
+from serving.embedded.loaded_model import LoadedModel
 from serving.embedded.manager import Manager, State, Version
 from serving.embedded.model_list import Wanted, wanted
 from serving.embedded.refusal import INVALID_ARGUMENT, NOT_FOUND, UNKNOWN, Refusal
@@ -36,15 +38,25 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         manager: Has the models.
-        pool: Runs the models: as many requests at once as it has threads, the others wait.
+        pool: Answers as many requests at once as it has threads; the others wait, and those
+            whose client gives up meanwhile are not answered.
+        compute: Computes a call: `LoadedModel.compute`, or a batcher's.
     """
 
-    def __init__(self, manager: Manager[LoadedModel], pool: Executor) -> None:
-        self._manager, self._pool = manager, pool
+    def __init__(
+        self,
+        manager: Manager[LoadedModel],
+        pool: Executor,
+        compute: Callable[[LoadedModel, Call], Arrays] = LoadedModel.compute,
+    ) -> None:
+        self._manager, self._pool, self._compute = manager, pool, compute
 
     async def Predict(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        left = context.time_remaining()
+        deadline = None if left is None else time.monotonic() + left
         loop = asyncio.get_running_loop()
-        return await _answer(loop.run_in_executor(self._pool, self._predict, request), context)
+        work = loop.run_in_executor(self._pool, self._predict, request, deadline)
+        return await _answer(work, context)
 
     async def GetModelMetadata(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         return await _answer(asyncio.to_thread(self._metadata, request), context)
@@ -58,16 +70,16 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def MultiInference(self, request: Any, context: grpc.aio.ServicerContext) -> NoReturn:
         await _unimplemented(context)
 
-    def _predict(self, request: Any) -> Any:
+    def _predict(self, request: Any, deadline: float | None) -> Any:
         with _using(self._manager, request) as found:
             model = _model(found)
             spec = request.model_spec
             response = predict_pb2.PredictResponse()
-            outputs = model.run(spec.signature_name, request.inputs, request.output_filter)
-            for alias, tensor in outputs.items():
+            call = model.call(spec.signature_name, request.inputs, request.output_filter, deadline)
+            for alias, tensor in model.protos(call, self._compute(model, call)).items():
                 response.outputs[alias].CopyFrom(tensor)
             _name(response.model_spec, spec.name, found.number)
-            response.model_spec.signature_name = spec.signature_name or DEFAULT_SIGNATURE
+            response.model_spec.signature_name = call.signature
             return response
 
     def _metadata(self, request: Any) -> Any:

@@ -54,7 +54,9 @@ def test_a_model_or_a_file_not_both(tmp_path):
     ("flags", "says"),
     [
         (["--model_config_file=/m", "--no_such_flag=1"], "no_such_flag"),
-        (["--model_config_file=/m", "--rest_api_port=8501"], "no REST interface"),
+        (["--model_config_file=/m", "--batching_parameters_file=/b"], "--enable_batching"),
+        (["--model_config_file=/m", "--ssl_config_file=/none"], "/none: cannot be read"),
+        (["--model_config_file=/m", "--monitoring_config_file=/none"], "/none: cannot be read"),
         (["--model_config_file=/m", "--model_base_path=/m"], "give one of"),
         (["--model_base_path=relative"], "absolute"),
         (["--model_base_path=/m", "--enable_model_warmup=maybe"], "true or false"),
