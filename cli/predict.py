@@ -15,7 +15,7 @@ from segtrail.errors import EXIT_ERROR, ConfigError, DataError, ServingError
 
 if TYPE_CHECKING:
     from segtrail.task import Task
-    from serving.client import Client
+    from serving.client import SegmentationClient
 
 
 def predict(
@@ -35,12 +35,12 @@ def predict(
       segtrail predict cells.png --recipe nuclei
       segtrail predict slides/*.tif --recipe nuclei --target gpu-1:8500 --out masks
     """
-    from serving.client import Client
+    from serving.client import SegmentationClient
 
     _refuse_same_names(images)
     target = target or target_of(recipe)
     failed = 0
-    with Client(target) as client:
+    with SegmentationClient(target) as client:
         task = _task_of(client, recipe)
         for path in images:
             try:
@@ -60,7 +60,7 @@ def target_of(recipe: str) -> str:
     return load_recipe(Workspace.find(), recipe).serving.target
 
 
-def _task_of(client: Client, recipe: str) -> Task:
+def _task_of(client: SegmentationClient, recipe: str) -> Task:
     """Returns what the served model says that it segments; models of old tell instances only.
 
     Raises:
@@ -87,7 +87,7 @@ def _refuse_same_names(images: list[Path]) -> None:
         )
 
 
-def _predict_one(client: Client, recipe: str, task: Task, path: Path, out: Path) -> str:
+def _predict_one(client: SegmentationClient, recipe: str, task: Task, path: Path, out: Path) -> str:
     """Asks for one image, writes both files and returns the line to print."""
     from segtrail import overlay
     from segtrail.files import write_bytes

@@ -211,10 +211,10 @@ def _metrics(result: Any) -> str:
 def _server(recipe: str, target: str) -> str:
     """Returns what a server at `target` says it serves, or that there is none."""
     from segtrail.errors import ServingError
-    from serving.client import Client
+    from serving.client import SegmentationClient
 
     try:
-        with Client(target, timeout=ASK_S) as client:
+        with SegmentationClient(target, timeout=ASK_S) as client:
             states = client.status(recipe)
     except ServingError as e:
         return f"{target}: model not served" if "not served" in e.message else f"{target}: none"

@@ -22,7 +22,7 @@ from segtrail.params import dump, load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import file_digests, megabytes
 from segtrail.workspace import Workspace
-from serving.client import Client
+from serving.client import SegmentationClient
 from serving.launch import describe_server, running_server
 
 _REQUESTS, _FEWEST, _SECONDS = 30, 10, 30.0
@@ -90,7 +90,7 @@ def _time(target: str, name: str, goldens: Sequence[golden.Golden]) -> list[floa
     """Returns milliseconds of requests with one image; the server has answered each before."""
     times: list[float] = []
     began = time.monotonic()
-    with Client(target) as client:
+    with SegmentationClient(target) as client:
         while len(times) < _REQUESTS:
             if len(times) >= _FEWEST and time.monotonic() - began > _SECONDS:
                 break  # a slow model is known by fewer

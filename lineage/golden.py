@@ -95,10 +95,10 @@ def ask(target: str, model: str, version: int | None, goldens: list[Golden]) -> 
         ServingError: The server does not answer.
         LineageError: It answers something else than was evaluated.
     """
-    from serving.client import Client
+    from serving.client import SegmentationClient
 
     worst = 0.0
-    with Client(target) as client:
+    with SegmentationClient(target) as client:
         for golden in goldens:
             outputs = ["mask_png", *(["count"] if golden.count is not None else [])]
             (answer,) = client.predict(

@@ -12,9 +12,9 @@ from serving import config
 
 def served_version(target: str, recipe: str) -> int:
     """Returns the version that requests without a version reach at a live server."""
-    from serving.client import Client
+    from serving.client import SegmentationClient
 
-    with Client(target) as client:
+    with SegmentationClient(target) as client:
         return client.served_version(recipe)
 
 

@@ -2,77 +2,55 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import grpc
 import numpy.typing as npt
 
-from segtrail.errors import ServingError
-from serving import descriptions, protocol
+from segtrail.errors import SegtrailError, ServingError
+from serving import descriptions, questions
+from serving.channel import open_channel, serialize
 from serving.descriptions import Signature, VersionStatus
 from serving.prediction import Prediction
-from serving.protocol import tensors
+from serving.questions import Image, Question, Which
 from serving.tls import Tls
 
-# TensorFlow has no TIFF decoder, and takes the indices of a BMP's palette for its pixels.
-_RECODED = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 _POLL_S = 0.2
-_RETRY = {
-    "loadBalancingConfig": [{"round_robin": {}}],
-    "methodConfig": [
-        {
-            "name": [{}],
-            "retryPolicy": {  # every call is a question: asking it again does no harm
-                "maxAttempts": 3,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-}
-_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.service_config", json.dumps(_RETRY)),
-]
+R = TypeVar("R")
 
 
-class Client:
+class SegmentationClient:
     """Asks one model server. Threads may share it; close it, or use it in a `with`.
+
+    A call that finds no server is tried three times, with growing pauses; nothing else is tried
+    again. `serving.async_client` has the same for asyncio.
 
     Args:
         target: `host:port`, or any gRPC target.
-        timeout: Seconds that one call may take.
+        model: The model to ask where a call names none: a recipe's name.
+        timeout: Seconds that one call may take, retries and all.
         tls: How to trust the server, and who asks; without it the connection is in clear.
 
     Example:
-        >>> with Client("127.0.0.1:8500") as client:
-        ...     (answer,) = client.predict("nuclei", [Path("cells.png").read_bytes()])
-        ...     print(answer.count, answer.mask.shape)
+        >>> with SegmentationClient("127.0.0.1:8500", "nuclei") as client:
+        ...     cells = client.segment("cells.png")
+        ...     print(cells.count, cells.mask.shape, cells.version)
+        ...     for each in client.segment_many(Path("slides").glob("*.tif")):
+        ...         print(each.count)
     """
 
-    def __init__(self, target: str, timeout: float = 60.0, tls: Tls | None = None) -> None:
-        self.target, self.timeout = target, timeout
-        if tls is None:
-            self._channel = grpc.insecure_channel(target, options=_OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(
-                target, tls.credentials(), options=[*_OPTIONS, *tls.options()]
-            )
-        self._predict = self._method(protocol.PREDICT, protocol.PredictResponse)
-        self._metadata = self._method(
-            protocol.GET_MODEL_METADATA, protocol.GetModelMetadataResponse
-        )
-        self._status = self._method(protocol.GET_MODEL_STATUS, protocol.GetModelStatusResponse)
+    def __init__(
+        self, target: str, model: str = "", timeout: float = 60.0, tls: Tls | None = None
+    ) -> None:
+        self.target, self.model, self.timeout = target, model, timeout
+        self._channel = open_channel(grpc, target, tls)
+        self._methods: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -89,20 +67,104 @@ class Client:
         """Closes the connection."""
         self._channel.close()
 
+    def segment(
+        self,
+        image: Image,
+        *,
+        model: str = "",
+        version: int | None = None,
+        label: str | None = None,
+        outputs: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> Prediction:
+        """Segments one image.
+
+        Args:
+            image: The bytes or the path of a PNG, JPEG, BMP or TIFF; or pixels, uint8 or uint16,
+                `[H, W]` grey, `[H, W, 3]` RGB or `[H, W, 4]` RGBA.
+            model: Which model; without it, the client's.
+            version: Which version; without it and `label`, the one that serves.
+            label: A version label instead of a number.
+            outputs: Which outputs of the signature to fetch; without it, all.
+            timeout: Seconds; without it, the client's.
+
+        Raises:
+            DataError: It is not an image.
+            ServingError: The server cannot be reached, or refuses.
+        """
+        which = Which(model or self.model, version, label)
+        (answer,) = self._ask(questions.predict(which, [image], outputs), timeout)
+        return answer
+
+    def segment_many(
+        self,
+        images: Iterable[Image],
+        *,
+        model: str = "",
+        version: int | None = None,
+        label: str | None = None,
+        outputs: Sequence[str] | None = None,
+        timeout: float | None = None,
+        concurrency: int = 4,
+        return_errors: bool = False,
+    ) -> Iterator[Prediction | SegtrailError]:
+        """Yields an answer for each image, in the order of the images.
+
+        Images are taken, read and sent as the answers are fetched: at most `concurrency` are on
+        their way at once, however many there are.
+
+        Args:
+            images: See `segment`; any iterable.
+            model: See `segment`, as for all that follow.
+            version: .
+            label: .
+            outputs: .
+            timeout: Of each image.
+            concurrency: How many requests at once.
+            return_errors: Whether to yield the error in the place of an answer and go on, rather
+                than raise it.
+
+        Raises:
+            DataError: See `segment`.
+            ServingError: See `segment`.
+        """
+        which = Which(model or self.model, version, label)
+
+        def one(image: Image) -> Prediction:
+            (answer,) = self._ask(questions.predict(which, [image], outputs), timeout)
+            return answer
+
+        waiting: deque[Future[Prediction]] = deque()
+        left = iter(images)
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="segment") as threads:
+            try:
+                waiting.extend(threads.submit(one, image) for image in islice(left, concurrency))
+                while waiting:
+                    try:
+                        found: Prediction | SegtrailError = waiting.popleft().result()
+                    except SegtrailError as e:
+                        if not return_errors:
+                            raise
+                        found = e
+                    waiting.extend(threads.submit(one, image) for image in islice(left, 1))
+                    yield found
+            finally:
+                for future in waiting:
+                    future.cancel()
+
     def predict(
         self,
         model: str,
-        images: Sequence[bytes],
+        images: Sequence[Image],
         version: int | None = None,
         outputs: Sequence[str] | None = None,
         names: Sequence[str] | None = None,
     ) -> list[Prediction]:
-        """Segments N images in one request.
+        """Segments N images in one request, of which the server answers all or none.
 
         Args:
-            model: The model's name: a recipe's.
-            images: Encoded PNG, JPEG, BMP or TIFF; the last two are sent as PNG of the same
-                pixels.
+            model: Which model.
+            images: See `segment`.
             version: Which version to ask; without it, the one that serves.
             outputs: Which outputs of the signature to fetch; without it, all.
             names: What to call the images in messages, such as their file names.
@@ -114,20 +176,9 @@ class Client:
             DataError: One of `images` is not an image.
             ServingError: The server cannot be reached, or refuses.
         """
-        names = names or [f"image {i + 1} of {len(images)}" for i in range(len(images))]
-        sent = [_sendable(data, name) for data, name in zip(images, names, strict=True)]
-        if not sent:
+        if not images:
             return []
-        got, answered = self._call(
-            model, {"image_bytes": tensors.strings(sent)}, "", version, outputs
-        )
-        for output, array in got.items():
-            if array.ndim < 1 or len(array) != len(sent):
-                raise ServingError(
-                    f"{self.target}: {model} version {answered}: output {output!r}: expected "
-                    f"{len(sent)} rows; received shape {array.shape}"
-                )
-        return [Prediction.of(got, row, answered) for row in range(len(sent))]
+        return self._ask(questions.predict(Which(model, version), images, outputs, names))
 
     def call(
         self,
@@ -142,8 +193,7 @@ class Client:
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        protos = {name: tensors.to_proto(value) for name, value in inputs.items()}
-        return self._call(model, protos, signature, version, outputs)[0]
+        return self._ask(questions.call(Which(model, version), inputs, signature, outputs))
 
     def metadata(self, model: str, version: int | None = None) -> dict[str, Any]:
         """Returns what the model says about itself: class names, recipe, data version, ...
@@ -151,8 +201,7 @@ class Client:
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        answer = self.call(model, {}, "metadata", version)
-        return {name: _plain(array.tolist()) for name, array in answer.items()}
+        return self._ask(questions.metadata(Which(model, version)))
 
     def signatures(self, model: str, version: int | None = None) -> dict[str, Signature]:
         """Returns the model's signatures by name.
@@ -160,7 +209,7 @@ class Client:
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        return descriptions.signatures(self._ask_metadata(model, version))
+        return self._ask(questions.signatures(Which(model, version)))
 
     def served_version(self, model: str) -> int:
         """Returns the version that answers when none is named.
@@ -168,7 +217,7 @@ class Client:
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        return self._ask_metadata(model, None).model_spec.version.value
+        return self._ask(questions.served_version(Which(model)))
 
     def statuses(self, model: str) -> list[VersionStatus]:
         """Returns what the server says about every version it knows, ascending.
@@ -176,8 +225,7 @@ class Client:
         Raises:
             ServingError: The server cannot be reached, or does not know the model.
         """
-        request = protocol.GetModelStatusRequest(model_spec=_spec(model, None))
-        return descriptions.statuses(self._said(self._status, request, model, None))
+        return self._ask(questions.statuses(model))
 
     def status(self, model: str) -> dict[int, str]:
         """Returns `{version: state}`: START, LOADING, AVAILABLE, UNLOADING or END.
@@ -206,111 +254,37 @@ class Client:
             ServingError: Time is up, or the server failed to load that version.
         """
         end, last = time.monotonic() + timeout, "nothing was heard of it"
-        what = _named(model, version)
-        request = protocol.GetModelStatusRequest(model_spec=_spec(model, None))
+        where = f"{self.target}: {Which(model, version)}"
+        question = questions.statuses(model)
         while (left := end - time.monotonic()) > 0:
             alive()
             try:
-                answer = self._status(request, timeout=min(max(left, 1.0), 5.0))
+                every = self._send(question, min(max(left, 1.0), 5.0))
             except grpc.RpcError as e:
                 last = descriptions.one_line(e.details())
             else:
-                every = descriptions.statuses(answer)
                 known = [s for s in every if version in (None, s.version)]
                 if ready := [s.version for s in known if s.state == "AVAILABLE"]:
                     return max(ready)
                 if failed := [s for s in known if s.state == "END" and s.error]:
-                    raise ServingError(f"{self.target}: {what} did not load: {failed[-1].error}")
+                    raise ServingError(f"{where} did not load: {failed[-1].error}")
                 last = ", ".join(f"v{s.version} {s.state}" for s in every)
             time.sleep(_POLL_S)
-        raise ServingError(f"{self.target}: {what} not available after {timeout:g} s ({last})")
+        raise ServingError(f"{where} not available after {timeout:g} s ({last})")
 
-    def _method(self, path: str, response: Any) -> Any:
-        return self._channel.unary_unary(
-            path,
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
-
-    def _call(
-        self,
-        model: str,
-        inputs: Mapping[str, protocol.TensorProto],
-        signature: str,
-        version: int | None,
-        outputs: Sequence[str] | None,
-    ) -> tuple[dict[str, npt.NDArray[Any]], int]:
-        request = protocol.PredictRequest(
-            model_spec=_spec(model, version, signature), output_filter=outputs or []
-        )
-        for name, tensor in inputs.items():
-            request.inputs[name].CopyFrom(tensor)
-        answer = self._said(self._predict, request, model, version)
+    def _ask(self, question: Question[R], timeout: float | None = None) -> R:
+        seconds = self.timeout if timeout is None else timeout
         try:
-            arrays = {name: tensors.to_array(proto) for name, proto in answer.outputs.items()}
-        except ValueError as e:
-            raise ServingError(f"{self.target}: {model}: unreadable answer: {e}") from None
-        return arrays, answer.model_spec.version.value
-
-    def _ask_metadata(self, model: str, version: int | None) -> protocol.GetModelMetadataResponse:
-        request = protocol.GetModelMetadataRequest(
-            model_spec=_spec(model, version), metadata_field=["signature_def"]
-        )
-        return self._said(self._metadata, request, model, version)
-
-    def _said(self, method: Any, request: Any, model: str, version: int | None) -> Any:
-        try:
-            return method(request, timeout=self.timeout)
+            return self._send(question, seconds)
         except grpc.RpcError as e:
-            raise self._error(e, _named(model, version)) from None
+            raise questions.failure(e, self.target, question.which, seconds) from None
 
-    def _error(self, error: Any, what: str) -> ServingError:
-        code, says = error.code(), descriptions.one_line(error.details())
-        if code == grpc.StatusCode.UNAVAILABLE:
-            return ServingError(
-                f"{self.target}: no model server answers ({says})",
-                "segtrail serve   (or name the server that runs with --target host:port)",
+    def _send(self, question: Question[R], seconds: float) -> R:
+        method = self._methods.get(question.method)
+        if method is None:
+            method = self._methods[question.method] = self._channel.unary_unary(
+                question.method,
+                request_serializer=serialize,
+                response_deserializer=question.response.FromString,
             )
-        if code == grpc.StatusCode.NOT_FOUND:
-            return ServingError(
-                f"{self.target}: {what} is not served: {says}",
-                "segtrail status   (shows which versions serve)",
-            )
-        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return ServingError(
-                f"{self.target}: {what}: no answer within {self.timeout:g} s",
-                "ask for fewer images at once, or allow more time",
-            )
-        return ServingError(f"{self.target}: {what}: {code.name}: {says}")
-
-
-def _sendable(data: bytes, name: str) -> bytes:
-    """Returns the image as it is, TIFF and BMP as PNG.
-
-    Raises:
-        DataError: It is not an image; a server would refuse the whole request.
-    """
-    from segtrail.images import decode_image, encode_png, image_size
-
-    if data.startswith(_RECODED):
-        return encode_png(decode_image(data, name))
-    image_size(data, name)
-    return data
-
-
-def _spec(model: str, version: int | None, signature: str = "") -> protocol.ModelSpec:
-    spec = protocol.ModelSpec(name=model, signature_name=signature)
-    if version is not None:
-        spec.version.value = version
-    return spec
-
-
-def _plain(value: Any) -> Any:
-    """Bytes to text, in lists too."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
-
-
-def _named(model: str, version: int | None) -> str:
-    return f"model {model!r}" if version is None else f"model {model!r} version {version}"
+        return question.result(method(question.request, timeout=seconds), self.target)

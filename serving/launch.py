@@ -15,7 +15,7 @@ from pathlib import Path
 import serving
 from segtrail.errors import ServingError
 from segtrail.telemetry import OFF
-from serving.client import Client
+from serving.client import SegmentationClient
 from serving.tls import Tls
 
 TF_SERVING = "tensorflow_model_server"
@@ -28,7 +28,7 @@ class RunningServer:
     """A model server that this process started.
 
     Args:
-        target: `host:port` for `serving.client.Client`.
+        target: `host:port` for `serving.client.SegmentationClient`.
         description: Which server it is, for reports.
         version: The version of the awaited model that was available first.
         pid: Its process.
@@ -148,7 +148,7 @@ def running_server(
 
     try:
         try:
-            with Client(target, tls=tls) as client:
+            with SegmentationClient(target, tls=tls) as client:
                 found = client.wait_until_available(model, version, timeout, alive)
         except ServingError as e:
             raise ServingError(f"{e.message}\n{log}:\n{_tail(log)}", e.hint) from None

@@ -20,7 +20,7 @@ from segtrail.params import load_recipe
 from serving import config, store
 
 if TYPE_CHECKING:
-    from serving.client import Client
+    from serving.client import SegmentationClient
 
 CONFIRM_WITHIN_S = 120.0
 FIRST_WITHIN_S = 10.0  # in which a server that polls the configuration hears of a new model
@@ -71,10 +71,9 @@ def serve(plan: Plan) -> str:
 
 def confirm(plan: Plan) -> str:
     """Waits until the live server serves the version, if a server of this recipe answers."""
-    from serving.client import Client
 
     target = load_recipe(plan.workspace, plan.recipe).serving.target
-    with Client(target, _PROBE_S) as client:
+    with SegmentationClient(target, timeout=_PROBE_S) as client:
         if not _is_listening(target):
             plan.notes["confirmed"] = f"nothing is listening at {target}; {_STANDS}"
         elif (stranger := _why_not_ours(plan, client)) is not None:
@@ -189,7 +188,7 @@ def _record(plan: Plan, event: str, details: Mapping[str, Any]) -> None:
     )
 
 
-def _why_not_ours(plan: Plan, client: Client) -> str | None:
+def _why_not_ours(plan: Plan, client: SegmentationClient) -> str | None:
     """Returns why what listens does not serve this recipe; None if it does.
 
     A server of ours that served the recipe before knows it at once; one to which this is the

@@ -32,7 +32,7 @@ from segtrail.files import read_json, write_json, write_text
 from segtrail.params import load_recipe
 from segtrail.workspace import Workspace
 from serving import config, store
-from serving.client import Client
+from serving.client import SegmentationClient
 from serving.launch import server_command, server_environment
 
 
@@ -234,7 +234,7 @@ def live_server(workspace: Workspace, models_config: Path) -> Iterator[str]:
 def test_a_live_server_takes_the_version(workspace: Workspace) -> None:
     with live_server(workspace, workspace.models_config) as target:
         promote(workspace, RECIPE)
-        with Client(target) as client:
+        with SegmentationClient(target) as client:
             assert client.served_version(RECIPE) == 1
     done = ledger.read(workspace.ledger(RECIPE))[-1]
     assert done.details["confirmed"] == f"{target} serves v1"

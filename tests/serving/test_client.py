@@ -11,7 +11,7 @@ import pytest
 from segtrail.errors import DataError, ServingError
 from segtrail.images import encode_png
 from serving import launch
-from serving.client import Client
+from serving.client import SegmentationClient
 from serving.descriptions import TensorSpec
 from serving.prediction import Prediction
 
@@ -20,7 +20,7 @@ IMAGE = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 
 @pytest.fixture
 def client(live):
-    with Client(live.target) as client:
+    with SegmentationClient(live.target) as client:
         yield client
 
 
@@ -135,13 +135,19 @@ def test_a_model_that_is_not_served(client):
 
 def test_no_server_says_how_to_start_one():
     target = f"127.0.0.1:{launch.free_port()}"
-    with Client(target, timeout=5) as client, pytest.raises(ServingError, match=target) as e:
+    with (
+        SegmentationClient(target, timeout=5) as client,
+        pytest.raises(ServingError, match=target) as e,
+    ):
         client.predict("tiny", [encode_png(IMAGE)])
     assert "segtrail serve" in (e.value.hint or "")
 
 
 def test_too_slow_an_answer(live):
-    with Client(live.target, timeout=1e-4) as client, pytest.raises(ServingError, match="within"):
+    with (
+        SegmentationClient(live.target, timeout=1e-4) as client,
+        pytest.raises(ServingError, match="within"),
+    ):
         client.predict("tiny", [encode_png(IMAGE)])
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("tensorflow_serving")
 from segtrail.errors import ServingError
 from segtrail.images import encode_png
 from serving import config, launch
-from serving.client import Client
+from serving.client import SegmentationClient
 
 PNG = encode_png(np.array([[0, 100, 200]], np.uint8))
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -187,7 +187,7 @@ def test_the_version_moves_while_requests_run_and_none_fails(live, tiny):
     answers, errors, stop = [], [], threading.Event()
 
     def ask():
-        with Client(live.target) as client:
+        with SegmentationClient(live.target) as client:
             while not stop.is_set():
                 try:
                     (answer,) = client.predict("moving", [PNG])
@@ -196,7 +196,7 @@ def test_the_version_moves_while_requests_run_and_none_fails(live, tiny):
                     return
                 answers.append((answer.version, int(answer.mask.sum())))
 
-    with Client(live.target) as client:
+    with SegmentationClient(live.target) as client:
         client.wait_until_available("moving", 1)
         threads = [threading.Thread(target=ask) for _ in range(3)]
         for thread in threads:
@@ -228,7 +228,7 @@ def test_a_broken_version_is_told_and_the_old_one_answers(live, tiny):
     shutil.copytree(tiny, models)
     shutil.rmtree(models / "2" / "variables")
     config.set_champion(live.config, "broken", models, 1)
-    with Client(live.target) as client:
+    with SegmentationClient(live.target) as client:
         client.wait_until_available("broken", 1)
         config.set_champion(live.config, "broken", models, 2)
         with pytest.raises(ServingError, match="version 2 did not load"):
@@ -243,7 +243,7 @@ def test_a_bad_configuration_file_changes_nothing(live):
     live.config.write_text("model_config_list { nonsense")
     try:
         until(lambda: "Failed to reload the configuration" in live.log.read_text())
-        with Client(live.target) as client:
+        with SegmentationClient(live.target) as client:
             assert client.served_version("tiny") == 1
     finally:
         live.config.write_text(good)
@@ -259,7 +259,7 @@ def test_a_server_of_one_model(tiny, tmp_path):
     with launch.running_server("tiny", base_path=tmp_path / "tiny", log=tmp_path / "log") as server:
         assert server.version == 2  # the latest
         assert "stand-in" in server.description
-        with Client(server.target) as client:
+        with SegmentationClient(server.target) as client:
             check_reload(client, tmp_path)
             check_drain(client, server)
 

@@ -20,7 +20,7 @@ from google.protobuf import text_format
 from segtrail.errors import ServingError
 from segtrail.images import encode_png
 from serving import launch, protocol
-from serving.client import Client
+from serving.client import SegmentationClient
 from serving.protocol import tensors
 from serving.tls import Tls
 
@@ -233,7 +233,7 @@ def test_who_has_no_certificate_is_not_let_in(guarded):
         Tls(Authority().pem, guarded.tls.key, guarded.tls.certificate, "models.example"),
     ):
         with (
-            Client(guarded.target, timeout=3, tls=tls) as client,
+            SegmentationClient(guarded.target, timeout=3, tls=tls) as client,
             pytest.raises(ServingError, match=r"no model server answers|no answer"),
         ):
             client.served_version("tiny")
@@ -243,7 +243,9 @@ def test_our_client_over_tls_from_files(guarded, tmp_path):
     for name in ("ca", "key", "certificate"):
         (tmp_path / name).write_bytes(getattr(guarded.tls, name))
     files = {name: tmp_path / name for name in ("ca", "key", "certificate")}
-    with Client(guarded.target, tls=Tls.of_files(**files, name="models.example")) as client:
+    with SegmentationClient(
+        guarded.target, tls=Tls.of_files(**files, name="models.example")
+    ) as client:
         assert client.predict("tiny", [PNG])[0].count == 1
         assert client.metadata("tiny")["recipe"] == "tiny"  # not batched: it has no inputs
     with pytest.raises(ServingError, match="come together"):

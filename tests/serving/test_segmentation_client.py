@@ -1,0 +1,244 @@
+"""What an app developer uses: one image or many, in threads or in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import grpc
+import numpy as np
+import pytest
+
+from segtrail.errors import DataError, ServingError
+from segtrail.images import encode_png
+from serving import config, launch
+from serving.async_client import AsyncSegmentationClient
+from serving.client import SegmentationClient
+from serving.prediction import Prediction
+
+IMAGE = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def client(live):
+    with SegmentationClient(live.target, "tiny") as client:
+        yield client
+
+
+def test_bytes_paths_and_arrays_give_the_same(client, tmp_path):
+    path = tmp_path / "cells.png"
+    path.write_bytes(encode_png(IMAGE))
+    done, tiff = cv2.imencode(".tiff", IMAGE)
+    assert done
+    for image in (encode_png(IMAGE), path, str(path), IMAGE, tiff.tobytes()):
+        found = client.segment(image)
+        np.testing.assert_array_equal(found.mask, IMAGE > 127)
+        assert (found.count, found.version) == (1, 1)
+    assert client.segment(np.stack([IMAGE] * 3, -1)).mask.any()
+    assert client.segment(IMAGE, outputs=["count"]).mask_png is None
+
+
+@pytest.mark.parametrize(
+    ("image", "says"),
+    [
+        (np.zeros((2, 2), np.float32), "expected uint8 or uint16 pixels; received float32"),
+        (np.zeros((2, 2, 5), np.uint8), "received (2, 2, 5)"),
+        ("no-such.png", "no-such.png: cannot be read: No such file"),
+        (b"hello", "not an image"),
+    ],
+)
+def test_what_is_no_image_is_told_before_it_is_sent(client, image, says):
+    with pytest.raises(DataError) as e:
+        client.segment(image)
+    assert says in e.value.message
+
+
+def test_a_version_or_a_label(client):
+    assert client.segment(IMAGE, version=1).version == 1
+    with pytest.raises(ServingError, match="version 9 is not served"):
+        client.segment(IMAGE, version=9)
+    with pytest.raises(ServingError, match=r"'tiny' label 'x': INVALID_ARGUMENT"):
+        client.segment(IMAGE, label="x")
+    with pytest.raises(ValueError, match="a version or a label"):
+        client.segment(IMAGE, version=1, label="stable")
+    with pytest.raises(ServingError, match=r"within 0\.0001 s"):
+        client.segment(IMAGE, timeout=1e-4)
+
+
+def brightening(count):
+    return [np.full((k + 1, 9), 255 * k // (count - 1), np.uint8) for k in range(count)]
+
+
+def test_many_come_in_order_and_are_taken_as_they_are_needed(client):
+    images, taken = brightening(40), []
+
+    def one_after_another():
+        for number, image in enumerate(images):
+            taken.append(number)
+            yield image
+
+    sizes, ahead = [], []
+    for answer in client.segment_many(one_after_another(), concurrency=3):
+        sizes.append(answer.size)
+        ahead.append(len(taken) - len(sizes))
+    assert sizes == [(k + 1, 9) for k in range(40)]
+    assert max(ahead) <= 3
+    assert list(client.segment_many([])) == []
+
+
+def test_an_error_among_many(client):
+    images = [IMAGE, b"hello", IMAGE]
+    first, error, last = client.segment_many(images, return_errors=True)
+    assert isinstance(error, DataError)
+    assert (first.count, last.count) == (1, 1)
+    answers = client.segment_many(images)
+    assert next(answers).count == 1
+    with pytest.raises(DataError, match="not an image"):
+        next(answers)
+
+
+def test_the_same_in_an_event_loop(live):
+    async def ask():
+        images = brightening(20)
+        async with AsyncSegmentationClient(live.target, "tiny") as client:
+            assert (await client.segment(IMAGE)).count == 1
+            assert [a.size async for a in client.segment_many(images, concurrency=3)] == [
+                (k + 1, 9) for k in range(20)
+            ]
+            found = [
+                answer
+                async for answer in client.segment_many([IMAGE, b"hello"], return_errors=True)
+            ]
+            assert isinstance(found[1], DataError)
+            with pytest.raises(DataError):
+                async for _ in client.segment_many([b"hello", IMAGE]):
+                    pass
+            with pytest.raises(ServingError, match="is not served"):
+                await client.segment(IMAGE, version=9)
+            with pytest.raises(ServingError, match="within"):
+                await client.segment(IMAGE, timeout=1e-4)
+            assert (await client.metadata())["recipe"] == "tiny"
+            assert await client.served_version() == 1
+            assert [status.state for status in await client.statuses()] == ["AVAILABLE"]
+
+    asyncio.run(ask())
+
+
+def test_only_a_server_that_is_not_there_is_asked_again(tmp_path):
+    """A server that comes up meanwhile is found; one that refuses is believed."""
+    asked = []
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, details):
+            def refuse(_, context):
+                asked.append(details.method)
+                code = grpc.StatusCode.UNAVAILABLE if len(asked) < 3 else grpc.StatusCode.INTERNAL
+                context.abort(code, "not now")
+
+            return grpc.unary_unary_rpc_method_handler(refuse)
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with (
+            SegmentationClient(f"127.0.0.1:{port}", "tiny") as client,
+            pytest.raises(ServingError, match="INTERNAL: not now"),
+        ):
+            client.segment(IMAGE)
+    finally:
+        server.stop(0)
+    assert len(asked) == 3
+
+
+def test_contours_are_those_of_the_objects():
+    labels = np.zeros((40, 50), np.uint16)
+    cv2.circle(labels, (12, 12), 6, 1, -1)
+    cv2.rectangle(labels, (30, 5), (40, 9), 2, -1)
+    labels[20, 3] = 4  # 3 has no pixel
+    found = Prediction(1, labels_png=encode_png(labels)).contours
+    assert [outline.dtype for outline in found] == [np.int32] * 4
+    for number, outline in enumerate(found, start=1):
+        drawn = np.zeros(labels.shape, np.uint8)
+        if len(outline):
+            cv2.drawContours(drawn, [outline], 0, 1, -1)
+        np.testing.assert_array_equal(drawn, labels == number)
+    assert Prediction(1, labels_png=encode_png(labels * 0)).contours == []
+
+
+@pytest.mark.slow
+def test_a_thousand_images_while_the_version_moves(live, tiny, tmp_path):
+    """Order and versions hold: each answer is whole, by the one or the other."""
+    import shutil
+
+    shutil.copytree(tiny, live.models / "many")
+    config.set_champion(live.config, "many", live.models / "many", 1)
+    moving = threading.Thread(
+        target=lambda: (
+            time.sleep(0.3), config.set_champion(live.config, "many", live.models / "many", 2),
+        )
+    )  # fmt: skip
+    between = np.full((3, 3), 100, np.uint8)  # foreground for version 2 alone
+    with SegmentationClient(live.target, "many") as client:
+        client.wait_until_available("many", 1)
+        moving.start()
+        found = [(a.version, a.count) for a in client.segment_many([between] * 1000)]
+        moving.join()
+        client.wait_until_available("many", 2)
+        found += [(a.version, a.count) for a in client.segment_many([between] * 20)]
+    config.withdraw(live.config, "many")
+    assert found == sorted(found)
+    assert set(found) == {(1, 0), (2, 1)}
+
+
+@pytest.mark.slow
+def test_the_base_install_alone_is_the_client(live, tmp_path):
+    """In an environment with what `pip install segtrail` brings, and nothing else."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    python = environment / "bin/python"
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check",
+         *project["dependencies"]],
+        capture_output=True, text=True, env=clean, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"no package index to install from: {done.stderr[-200:]}")
+    (tmp_path / "cells.png").write_bytes(encode_png(IMAGE))
+    program = (
+        "import sys; from serving.client import SegmentationClient\n"
+        f"with SegmentationClient({live.target!r}, 'tiny') as client:\n"
+        "    found = client.segment('cells.png')\n"
+        "    print(found.count, found.mask.sum(), len(found.contours))\n"
+        "assert not {'tensorflow', 'mlflow', 'pandas'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [python, "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env=clean | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", str((IMAGE > 127).sum()), "1"]
+
+
+def test_nobody_listens():
+    target = f"127.0.0.1:{launch.free_port()}"
+
+    async def ask():
+        async with AsyncSegmentationClient(target, "tiny", timeout=5) as client:
+            await client.segment(IMAGE)
+
+    with pytest.raises(ServingError, match="no model server answers"):
+        asyncio.run(ask())
