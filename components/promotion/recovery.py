@@ -50,6 +50,7 @@ def recover(workspace: Workspace, name: str) -> list[str]:
 def _close(plan: Plan, serving: int | None) -> list[str]:
     if not plan.is_stored():
         return [steps.close(plan, ledger.ABANDONED, "the store does not hold it whole")]
+    plan.notes["recovered"] = "it had been cut short"
     taken = list(steps.STEPS)
     reached = steps.confirm if serving == plan.version else steps.load_test
     lines = steps.walk(plan, taken[taken.index(reached) :])
