@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segtrail.words import plain
+
 if TYPE_CHECKING:
     from lineage.data_history import Version
 
@@ -70,7 +72,7 @@ def _row(version: Version) -> tuple[str, ...]:
         version.dvc_md5[:10] or "?",
     )  # fmt: skip
     if version.problem and not version.images:
-        return (*known, *["?"] * 8, f"{_plain(version.problem)}")
+        return (*known, *["?"] * 8, plain(version.problem))
     numbers = [str(row.delivery) for row in version.deliveries]
     by = dict.fromkeys(row.by for row in version.deliveries)
     return (
@@ -79,7 +81,7 @@ def _row(version: Version) -> tuple[str, ...]:
         str(version.images),
         *(str(version.splits.get(split, 0)) if not version.problem else "?" for split in SPLITS),
         *_changes(version),
-        _plain(version.problem or ", ".join(by) or f"{commit.author} (by hand)"),
+        plain(version.problem or ", ".join(by) or f"{commit.author} (by hand)"),
     )
 
 
@@ -113,8 +115,3 @@ def _print_json(versions: list[Version]) -> None:
         }
 
     print(dumps([one(version) for version in versions], indent=2))
-
-
-def _plain(text: str) -> str:
-    """Returns text for a terminal: control characters are spelt out."""
-    return text if text.isprintable() else ascii(text)

@@ -1,4 +1,4 @@
-"""What somebody may have meant: the nearest known word, and words of Keras by segtrail's."""
+"""Words for people: what somebody may have meant, and text that a terminal can show."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def hint(word: str, known: Iterable[str]) -> str:
     """Returns what somebody who knows Keras may have meant, else the nearest of `known`."""
     said = KERAS.get(word.lower())
     return f" {said}" if said else near(word, known)
+
+
+def plain(text: str) -> str:
+    """Returns text for a terminal: control characters are spelt out."""
+    return text if text.isprintable() else ascii(text)
