@@ -1,0 +1,148 @@
+"""What served when, and why it changed: the promotion ledger as periods of service.
+
+MLflow's alias says what serves now. The ledger says what served before, who changed it, and
+for which reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lineage import ledger
+from lineage.ledger import Entry
+from segtrail.errors import LineageError, ServingError
+from segtrail.workspace import Workspace
+from serving import config
+
+GATE, FORCE, ROLLBACK = "gate", "force", "rollback"
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time in which one version served, by the ledger.
+
+    Attributes:
+        entry: The ledger's `done` with which it began.
+        version: Which served.
+        model_digest: Hex SHA-256 of its SavedModel.
+        since: UTC time, ISO 8601, of that entry.
+        until: Of the next `done`; None: it serves still.
+        came: `gate`, `force` or `rollback`.
+        by: Who claims to have done it.
+        reason: In the words of who rolled back, or forced the candidate past the gate.
+        previous: The version that served before.
+        forced: Who once forced this version past the gate, when and why; None: nobody had to.
+        recovered: Whether a recovery finished what had been cut short.
+        git_commit: What was checked out when it was first promoted: code, parameters, data.
+        uncommitted: Code that this commit does not hold.
+        provenance_sha256: Of its provenance.
+    """
+
+    entry: int
+    version: int
+    model_digest: str
+    since: str
+    until: str | None
+    came: str
+    by: str
+    reason: str | None
+    previous: int | None
+    forced: Mapping[str, Any] | None
+    recovered: bool
+    git_commit: str | None
+    uncommitted: Sequence[str]
+    provenance_sha256: str | None
+
+    def seconds(self, now: datetime) -> float:
+        """Returns how long it served, or has served so far."""
+        end = datetime.fromisoformat(self.until) if self.until else now
+        return (end - datetime.fromisoformat(self.since)).total_seconds()
+
+    def why(self, numbers: str = "") -> str:
+        """Returns why it came, in words.
+
+        Args:
+            numbers: What the gate measured: see `lineage.origin`.
+        """
+        words = "promoted by the gate" + (f": {numbers}" if numbers else "")
+        if self.came == ROLLBACK:
+            words = f"rollback from v{self.previous} by {self.by} because {self.reason}"
+        if self.forced is not None:
+            forced = f"forced by {self.forced['by']} because {self.forced['reason']}"
+            words = forced if self.came == FORCE else f"{words}; this version was once {forced}"
+        return words + ("; finished by a recovery" if self.recovered else "")
+
+
+def read(workspace: Workspace, recipe: str) -> list[Entry]:
+    """Returns the entries of a ledger whose chain is whole; none when there is no ledger.
+
+    Raises:
+        LineageError: A line is not an entry, or does not name the one before.
+    """
+    path = workspace.ledger(recipe)
+    content = path.read_bytes() if path.exists() else b""
+    if problems := ledger.check(content):
+        raise LineageError(f"{path}: {problems[0]}", f"segtrail audit {recipe}")
+    return ledger.parse(content)
+
+
+def periods(entries: Sequence[Entry]) -> list[Period]:
+    """Returns what served when, oldest first: a period for each `done`, each until the next.
+
+    Raises:
+        LineageError: A `done` is not what segtrail writes: of the last line, no chain shows it.
+    """
+    done = [entry for entry in entries if entry.event == ledger.DONE]
+    ends = [*(entry.at for entry in done), None][1:]
+    return [_period(entry, end) for entry, end in zip(done, ends, strict=True)]
+
+
+def disagreement(workspace: Workspace, recipe: str, entries: Sequence[Entry]) -> str | None:
+    """Returns how the serving configuration contradicts the ledger, and what to do; or None."""
+    path, last = workspace.models_config, ledger.champion(entries)
+    remedy = f"segtrail promote --recipe {recipe} --recover"
+    try:
+        serves = config.champion(path, recipe)
+    except ServingError as e:
+        return f"{e.message}\n  -> {remedy}"
+    if serves == (last.version if last else None):
+        return None
+    names = f"v{serves}" if serves else "no version"
+    ends = f"ends with v{last.version}" if last else "names no version that served"
+    return f"{path} names {names} of {recipe}; the ledger {ends}\n  -> {remedy}"
+
+
+def _period(entry: Entry, until: str | None) -> Period:
+    details = entry.details
+    forced, came, reason = details.get("forced"), GATE, None
+    try:
+        if forced is not None:
+            came, reason = FORCE, f"{forced['reason']}"
+        if "rollback" in details:
+            came, reason = ROLLBACK, f"{details['rollback']}"
+        if datetime.fromisoformat(entry.at).tzinfo is None or entry.version is None:
+            raise ValueError("a version and a time with its zone are expected")
+    except (LookupError, TypeError, ValueError) as e:
+        raise LineageError(
+            f"{entry.recipe}, line {entry.seq}: not a promotion as segtrail writes it: {e}",
+            f"segtrail audit {entry.recipe}",
+        ) from None
+    return Period(
+        entry=entry.seq,
+        version=entry.version,
+        model_digest=entry.model_digest,
+        since=entry.at,
+        until=until,
+        came=came,
+        by=entry.by,
+        reason=reason,
+        previous=details.get("previous"),
+        forced=forced,
+        recovered="recovered" in details,
+        git_commit=details.get("git_commit"),
+        uncommitted=details.get("uncommitted", []),
+        provenance_sha256=details.get("provenance_sha256"),
+    )
