@@ -15,6 +15,7 @@ from cli import (
     demo,
     doctor,
     fetch_data,
+    history,
     ingest,
     pipeline,
     predict,
@@ -63,6 +64,7 @@ app.command()(tune.tune)
 app.add_typer(data.app)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
+app.command()(history.history)
 app.command(hidden=True)(promotion.reject)
 
 

@@ -53,7 +53,7 @@ def test_what_belongs_to_the_pipeline_is_there():
     expected = {
         "ingest", "examples", "validate", "transform", "train", "evaluate", "gate",
         "infra-validate", "promote", "retrain", "deploy", "serve", "predict", "audit", "status",
-        "demo",
+        "history", "demo",
     }  # fmt: skip
     assert expected <= set(COMMANDS)
 
