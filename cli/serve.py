@@ -14,6 +14,10 @@ def serve(
         Path | None,
         typer.Option("--config", help="TF Serving model config; default: the workspace's."),
     ] = None,
+    flags: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- FLAG...]", help="More flags of TF Serving, after --."),
+    ] = None,
 ) -> None:
     """Serve the champions; follows promotions by itself.
 
@@ -25,6 +29,7 @@ def serve(
     Examples:
       segtrail serve
       segtrail serve --port 9000 --config /srv/models.config
+      segtrail serve -- --ssl_config_file=ssl.config
     """
     import os
     import sys
@@ -47,7 +52,7 @@ def serve(
             f"{config}: not there; no model has been promoted yet", "segtrail retrain --recipe demo"
         )
     port = port or free_port()
-    command = server_command(port, config=config)
+    command = server_command(port, config=config, more=flags or ())
     everywhere = Path(command[0]).name == TF_SERVING
     where = f"port {port} of all addresses" if everywhere else f"127.0.0.1:{port}"
     if everywhere:

@@ -71,6 +71,7 @@ def serve(plan: Plan) -> str:
 
 def confirm(plan: Plan) -> str:
     """Waits until the live server serves the version, if a server of this recipe answers."""
+    from serving.client import SegmentationClient
 
     target = load_recipe(plan.workspace, plan.recipe).serving.target
     with SegmentationClient(target, timeout=_PROBE_S) as client:

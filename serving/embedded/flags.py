@@ -16,7 +16,20 @@ from serving.embedded.config_files import credentials, read
 from serving.embedded.image_check import MAX_PIXELS
 from serving.protocol import BatchingParameters, MonitoringConfig
 
-_REST = ("rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms")
+# TF Serving's own, without a meaning or an effect here. Not among them, and so refused: flags that
+# say who may connect (ALTS) or what is loaded (platforms, tags), which must not be passed over.
+_WITHOUT_EFFECT = (
+    "rest_api_port", "rest_api_num_threads", "rest_api_timeout_in_ms",
+    "rest_api_enable_cors_support", "monitoring_config_file", "enable_profiler",
+    "num_load_threads", "num_unload_threads", "max_num_load_retries",
+    "load_retry_interval_micros", "flush_filesystem_caches", "grpc_max_threads",
+    "tensorflow_session_parallelism", "per_process_gpu_memory_fraction",
+    "num_request_iterations_for_warmup", "remove_unused_fields_from_bundle_metagraph",
+    "enable_signature_method_name_check", "xla_cpu_compilation_enabled",
+    "xla_gpu_compilation_enabled", "mixed_precision", "skip_initialize_tpu",
+    "enable_serialization_as_tensor_content", "enable_grpc_healthcheck_service",
+)  # fmt: skip
+_NOTHING_LOST = ("", "0", "false", "rest_api_timeout_in_ms", "enable_grpc_healthcheck_service")
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -53,14 +66,13 @@ def parse(argv: Sequence[str] | None = None) -> Flags:
     parser = argparse.ArgumentParser(
         prog="python -m serving.embedded",
         description="Stand-in for TF Serving: same protocol, flags and configuration file.",
+        epilog="Flags of TF Serving that have no effect here are taken, too, and the log says so.",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--port", type=int, default=8500, help="gRPC port on 127.0.0.1; 0 takes a free one")
-    for name in _REST:
-        add(f"--{name}", help="accepted; REST needs TF Serving")
-    add("--monitoring_config_file", type=Path, help="accepted; monitoring needs TF Serving")
-    add("--enable_grpc_healthcheck_service", **_switch(True))
+    for name in _WITHOUT_EFFECT:
+        add(f"--{name}", nargs="?", const="true", help=argparse.SUPPRESS)
     add("--grpc_socket_path", default="", help="listen on this UNIX socket too")
     add("--grpc_channel_arguments", type=_channel_arguments, default=(), metavar="KEY=VALUE,...")
     add("--model_name", default="default", help="with --model_base_path")
@@ -87,14 +99,17 @@ def parse(argv: Sequence[str] | None = None) -> Flags:
     given = vars(found)
     try:
         given["batching"] = _batching(given.pop("batching_parameters_file"), found.enable_batching)
-        ssl, monitoring = given.pop("ssl_config_file"), given.pop("monitoring_config_file")
+        ssl, monitoring = given.pop("ssl_config_file"), given["monitoring_config_file"]
         given["ssl"] = credentials(ssl) if ssl else None
-        prometheus = monitoring and read(monitoring, MonitoringConfig()).prometheus_config.enable
+        if monitoring:  # a mistake in it would end TF Serving
+            read(Path(monitoring), MonitoringConfig())
     except ValueError as e:
         parser.error(str(e))
-    del given["enable_batching"], given["enable_grpc_healthcheck_service"]  # health is always told
-    rest = [name for name in _REST if given.pop(name) not in (None, "0")]
-    given["without_effect"] = (*rest, *(["monitoring_config_file"] if prometheus else []))
+    del given["enable_batching"]
+    idle = {name: given.pop(name) or "" for name in _WITHOUT_EFFECT}
+    given["without_effect"] = tuple(
+        name for name, value in idle.items() if not {name, value.lower()} & set(_NOTHING_LOST)
+    )
     return Flags(**given)
 
 

@@ -127,7 +127,7 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
     await server.start()
     log(f"Running gRPC ModelServer at 127.0.0.1:{port} ...")
     for name in flags.without_effect:
-        log(f"--{name} is without effect: REST and monitoring need TF Serving")
+        log(f"--{name} is without effect here: it needs TF Serving")
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

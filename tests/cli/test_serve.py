@@ -46,6 +46,19 @@ def test_the_stand_in_listens_on_this_machine_only(becomes, capsys):
     assert err == ""
 
 
+def test_flags_of_tf_serving_are_handed_on(becomes):
+    given = [
+        "serve",
+        "--config",
+        "models.config",
+        "--",
+        "--enable_batching",
+        "--max_image_pixels=9",
+    ]
+    assert main._run(given) == 0
+    assert becomes[0][-2:] == ["--enable_batching", "--max_image_pixels=9"]
+
+
 @pytest.mark.parametrize("real", [True, False])
 def test_port_0_is_a_free_port_by_its_number(becomes, tmp_path, capsys, real):
     if real:

@@ -49,9 +49,13 @@ FLAGS = re.findall(
     enable_grpc_healthcheck_service enable_serialization_as_tensor_content
     """,
 )
-# Those of ours that the stand-in has no use for, and refuses.
-TF_SERVING_ONLY = {
-    "rest_api_port", "monitoring_config_file", "enable_grpc_healthcheck_service", "enable_profiler",
+# What decides who may connect and what is loaded, which the stand-in cannot do and so refuses.
+MODEL = ("model_config_file", "model_config_file_poll_wait_seconds", "model_name")  # not alone
+REFUSED = {
+    "use_alts_credentials", "platform_config_file", "saved_model_tags", "version",
+    "enable_per_model_batching_parameters", "tensorflow_session_config_file",
+    "thread_pool_factory_config_file", "prefer_tflite_model", "num_tflite_pools",
+    "num_tflite_interpreters_per_pool",
 }  # fmt: skip
 
 
@@ -201,20 +205,38 @@ def test_flags_named_in_comments_and_in_the_guide_exist_too():
     # With an underscore: what they name of other programs' options is written with hyphens.
     named = set(re.findall(r"--([a-z]+(?:_[a-z]+)+)", text + guide))
     assert {"enable_batching", "batching_parameters_file", "ssl_config_file"} <= named
-    assert named <= set(FLAGS)
+    assert named - {"max_image_pixels", "max_concurrent_requests"} <= set(FLAGS)  # the stand-in's
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
-def test_the_stand_in_takes_the_same_flags_but_for_those_it_has_no_use_for(name, capsys):
+def test_the_stand_in_takes_the_same_command_line(name, tmp_path, capsys):
     found = flags_of(name)
-    shared = [f"--{flag}={value}" for flag, value in found.items() if flag not in TF_SERVING_ONLY]
+    found["monitoring_config_file"] = FILES / "monitoring.config"
+    shared = [f"--{flag}={value}" for flag, value in found.items()]
     read = embedded.parse(shared)
+    assert read.without_effect == ("rest_api_port", "monitoring_config_file")
     assert read.port == 8500
     assert read.model_config_file == Path("/srv/segtrail/serving/models.config")
     assert read.model_config_file_poll_wait_seconds == 1
     with pytest.raises(SystemExit):
         embedded.parse([*shared, "--no_such_flag=1"])
     assert "no_such_flag" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_the_stand_in_knows_each_flag_or_refuses_it(flag, capsys):
+    values = {
+        "enable_batching": "false", "monitoring_config_file": str(FILES / "monitoring.config"),
+        "model_config_file": "", "model_base_path": "/m", "grpc_channel_arguments": "a=1",
+    }  # fmt: skip
+    base = [] if flag.startswith("model_") else ["--model_base_path=/m"]
+    given = [f"--{flag}={values.get(flag, '1')}", *base]
+    if flag in REFUSED:
+        with pytest.raises(SystemExit):
+            embedded.parse(given)
+        assert flag in capsys.readouterr().err
+    elif flag not in ("ssl_config_file", "batching_parameters_file", *MODEL):
+        embedded.parse(given)
 
 
 @pytest.fixture(scope="module")
