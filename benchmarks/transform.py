@@ -1,6 +1,6 @@
 """What the transform stage costs, against a plain OpenCV loop that does the same, in one run.
 
-    python benchmarks/transform.py WORKSPACE [--recipe nuclei] [--pairs 3] [--memory]
+    python benchmarks/transform.py WORKSPACE [--recipe nuclei] [--pairs 3] [--times 1] [--memory]
 
 WORKSPACE has the recipe's examples and has passed `segtrail validate` (`segtrail fetch-data
 dsb2018`, `segtrail ingest`, `segtrail examples`, `segtrail validate`); it is only read.
@@ -8,7 +8,8 @@ dsb2018`, `segtrail ingest`, `segtrail examples`, `segtrail validate`); it is on
 1. Images a second of the stage (TF Transform on Beam, in one process) against a loop over the same
    examples in plain Python: decode with OpenCV, make grey, targets, tiles and histograms, add up
    the histograms, write TFRecords. Each runs in a process of its own, in interleaved pairs; imports
-   are not counted, since they do not grow with the data.
+   are not counted, since they do not grow with the data. With --times, so many copies of each
+   image: Beam and TF Transform take about three seconds to start, whatever the data.
 2. With --memory, peak memory of the stage for 1, 4 and 16 times the images.
 """
 
@@ -180,12 +181,13 @@ def main() -> None:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--recipe", default="nuclei")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--times", type=int, default=1, help="each image so many times")
     parser.add_argument("--memory", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="segtrail-benchmark-") as temporary:
         if given.pairs:
             root = Path(temporary) / "speed"
-            images = copies(given.workspace, given.recipe, 1, root)
+            images = copies(given.workspace, given.recipe, given.times, root)
             apart("plain", root, given.recipe)  # the files are in the page cache for both
             pairs = [
                 (apart("ours", root, given.recipe), apart("plain", root, given.recipe))
