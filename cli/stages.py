@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from cli.options import ByOption, RecipeOption
+from cli.options import RecipeOption
 from segtrail.errors import SegtrailError
 from segtrail.workspace import Workspace
 
@@ -159,7 +159,9 @@ def gate(
     force: Annotated[
         bool, typer.Option("--force", help="Let the candidate pass all the same; needs a reason.")
     ] = False,
-    by: ByOption = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who answers for it; with --force.")
+    ] = None,
     reason: Annotated[
         str | None, typer.Option("--reason", help="Why; the ledger and the provenance keep it.")
     ] = None,
@@ -168,8 +170,9 @@ def gate(
 
     Exit code 0: pass, 3: fail, 4: insufficient evidence.
 
-    With --force a candidate that does not pass may be promoted, until the rules, the champion or
-    the test images change. The ledger, the provenance and every audit of that version say so.
+    With --force a candidate that does not pass may be promoted, for as long as model, rules,
+    champion and test images are the same. The ledger, the provenance and every audit of that
+    version say so.
 
     \b
     Examples:

@@ -145,9 +145,11 @@ def _unknown_datasets(workspace: Workspace, params: Params) -> list[str]:
 
 def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
     from segtrail.artifacts import iter_results
+    from segtrail.params import dump
     from serving import config
 
     results: dict[str, Any] = dict(iter_results(workspace, name))
+    gate = dump(recipe.gate)
     version = config.champion(workspace.models_config, name)
     return (
         name,
@@ -155,12 +157,10 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
         + (", stale" if _stale(workspace, name, recipe) else ""),
         _cell(results, "train", lambda found: f"{found.get('steps_done', found['steps'])} steps"),
         _cell(results, "evaluate", _metrics) + (", stale" if _other_model(results) else ""),
-        _cell(results, "gate", _verdict),
-        _cell(
-            results,
-            "infra-validate",
-            lambda found: "serves" if found["passed"] else "DOES NOT SERVE",
-        ),
+        _cell(results, "gate", _verdict)
+        + (", stale" if _of_before(results, "gate", "gate", gate) else ""),
+        _cell(results, "infra-validate", _served)
+        + (", stale" if _of_before(results, "infra-validate", "limits", gate["limits"]) else ""),
         "-" if version is None else f"v{version}",
         _server(name, recipe.serving.target),
     )
@@ -168,6 +168,25 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
 
 def _verdict(found: Mapping[str, Any]) -> str:
     return str(found["verdict"]) + (", FORCED" if found.get("forced") else "")
+
+
+def _served(found: Mapping[str, Any]) -> str:
+    from lineage.verdicts import PASS
+
+    if not found["passed"]:
+        return "DOES NOT SERVE"
+    verdict = found.get("verdict", PASS)
+    return "serves" if verdict == PASS else f"serves, limits: {verdict}"
+
+
+def _of_before(results: dict[str, Any], stage: str, key: str, now: Any) -> bool:
+    """Whether a result is of another model than the last training's, or of other settings."""
+    try:
+        found = results[stage]
+        other = found["model_digest"] != results["train"]["model_digest"]
+        return bool(other or found.get(key, now) != now)
+    except (LookupError, TypeError, AttributeError):
+        return False
 
 
 def _stale(workspace: Workspace, name: str, recipe: Recipe) -> bool:

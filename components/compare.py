@@ -10,11 +10,12 @@ from typing import Any
 from components.reporting import changes, gallery
 from components.reporting.page import render
 from components.reporting.sections import against
+from components.scoring import answers
 from components.scoring.pairs import OTHER, pair
 from components.scoring.stored import Scored, score_stored
 from lineage import forced, ledger
 from model.examples import read_examples
-from segtrail.artifacts import TEST, Evaluation, Examples, Model
+from segtrail.artifacts import TEST, Evaluation, Examples, Model, Verdict
 from segtrail.errors import ConfigError, StageError
 from segtrail.files import read_json, write_text
 from segtrail.params import load_recipe
@@ -95,7 +96,7 @@ def _scored(workspace: Workspace, name: str, which: str) -> Scored:
                 f"{evaluation.metrics} is of another model than the candidate",
                 f"segtrail evaluate --recipe {name}",
             )
-        return Scored(evaluation.per_image, evaluation.predictions)
+        return Scored(evaluation.per_image, evaluation.root)
     version = int(which.removeprefix("v"))
     model = digest(workspace.models / name / str(version))
     scored, problem = score_stored(workspace, name, load_recipe(workspace, name), version, model)
@@ -107,7 +108,11 @@ def _scored(workspace: Workspace, name: str, which: str) -> Scored:
 def _forced(workspace: Workspace, name: str, which: str) -> list[str]:
     """Returns who let a version pass against the gate, if somebody did."""
     if which == CANDIDATE:
-        return []
+        verdict = Verdict.of(workspace, name).path
+        said = read_json(verdict) if verdict.exists() else {}
+        mine = said.get("model_digest") == digest(Model.of(workspace, name).root)
+        by = said.get("forced") if mine else None
+        return [f"the candidate was {forced.says(by)}"] if by else []
     version = int(which.removeprefix("v"))
     found = forced.of_version(ledger.read(workspace.ledger(name)), version)
     return [f"{which} was {forced.says(found)}"] if found else []
@@ -127,7 +132,7 @@ def _pictures(
         example.image: gallery.card_of_two(
             example,
             {
-                which: (found.predictions / f"{example.image}.png").read_bytes()
+                which: answers.said(found.folder, example.image, task)
                 for which, found in scored.items()
             },
             rows[example.image],

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.scoring import answers
 from model.evaluated_objects import ObjectWriter
 from model.evaluation import Answer, score
 from model.examples import read_examples
@@ -53,17 +54,16 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
         levels: dict[str, Any] = {}
         golden = _spread(images, recipe.serving.golden_images)
         records: dict[str, Any] = {}
-        answers = score(model, read_examples(examples.records(TEST)), task, recipe.objects)
+        scored = score(model, read_examples(examples.records(TEST)), task, recipe.objects)
         with ObjectWriter(out.objects) as objects:
-            for number, answer in enumerate(track(answers, "evaluating", images)):
+            for number, answer in enumerate(track(scored, "evaluating", images)):
                 rows.append(answer.row)
                 for part in (ALL, answer.example.slice):
                     levels[part] = levels.get(part, 0) + answer.levels
                 image = decode_image(answer.example.image_bytes, answer.example.image)
                 objects.write(answer, image, task, recipe.objects)
                 _write_overlay(answer, image, task, out.overlays)
-                prediction = answer.labels_png or answer.mask_png
-                write_bytes(out.predictions / f"{answer.example.image}.png", prediction)
+                answers.keep(out.root, answer)
                 if number in golden:
                     records[answer.example.image] = _write_golden(answer, out.golden)
         write_json(out.golden / "golden.json", records)

@@ -9,6 +9,7 @@ from typing import Any
 from components.reporting import figures, gallery
 from components.reporting.page import Plot, Section, metric_rows, render, shown
 from components.reporting.sections import against
+from components.scoring import answers
 from components.scoring.pairs import pair
 from lineage import forced, report_record, verdicts
 from model.examples import read_examples
@@ -143,7 +144,7 @@ def _gallery(
     cards = {
         example.image: gallery.card(
             example,
-            (evaluation.predictions / f"{example.image}.png").read_bytes(),
+            answers.said(evaluation.root, example.image, task),
             rows[example.image],
             task,
         )

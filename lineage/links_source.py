@@ -12,6 +12,7 @@ from segtrail import git
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
 from segtrail.saved_model import PROOF_FOLDER
+from segtrail.settings.published import expand_preset
 
 
 def committed(e: Evidence) -> str:
@@ -45,7 +46,12 @@ def tagged(e: Evidence) -> str:
 def configured(e: Evidence) -> str:
     """`params.yaml` at the commit says what the provenance says."""
     raw = yaml.safe_load(git.show(e.root, rest_on(lambda: e.commit), "params.yaml"))
-    differs = _differences(raw["recipes"][e.recipe], e.params, f"recipes.{e.recipe}")
+    given = dict(raw["recipes"][e.recipe])
+    try:
+        given["network"] = expand_preset(given.get("network"))
+    except ValueError as error:
+        raise LineageError(f"params.yaml at the commit: {error}") from None
+    differs = _differences(given, e.params, f"recipes.{e.recipe}")
     if differs:
         raise LineageError("params.yaml at the commit: " + "; ".join(differs))
     return f"params.yaml at {e.commit[:12]} gives the same recipe"

@@ -159,7 +159,7 @@ class Evaluation(Artifact):
 
     @property
     def predictions(self) -> Path:
-        """`<image>.png` as answered: instance labels, or else the mask."""
+        """`<image>.png`, the mask as answered."""
         return self.root / "predictions"
 
     @property

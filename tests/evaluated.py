@@ -82,7 +82,10 @@ def evaluated(root: Path, masks: str) -> Workspace:
             row, counts = scores(example, true, said, task)
             rows.append(row)
             levels = levels + counts
-            write_bytes(evaluation.predictions / f"{name}.png", encode_png(said))
+            mask = (said > 0).astype(np.uint8)
+            write_bytes(evaluation.predictions / f"{name}.png", encode_png(mask))
+            if masks == "instances":
+                write_bytes(evaluation.root / "objects" / f"{name}.png", encode_png(said))
     per_image = pd.DataFrame(rows)
     per_image.to_parquet(evaluation.per_image)
     metrics = {

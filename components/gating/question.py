@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from components.gating.verdict import RuleVerdict
 from lineage.verdicts import FAIL, INSUFFICIENT, PASS
 from model.summary import within
-from model.uncertainty import Evidence, Level, tail_of
+from model.uncertainty import FEWEST, Evidence, Level, tail_of
 from segtrail.settings.base import ALL
 from segtrail.settings.gate import AbsoluteRule, RelativeRule
 
@@ -96,8 +96,13 @@ class Question:
             return FAIL, f"surely not {asked}"
         if self.p_fail <= tail:
             return INSUFFICIENT, (
-                f"not {asked}, if this slice had been tested alone; among all that were, one such "
-                f"may come by chance (p = {p_adjusted:.3f} by Holm)"
+                f"not {asked}, if nothing else were asked about slices; among all that is, one "
+                f"such may come by chance (p = {p_adjusted:.3f} by Holm, above {tail:.3g})"
+            )
+        if self._groups < FEWEST:
+            return INSUFFICIENT, (
+                f"an interval takes {FEWEST} groups of images or more, whatever min_images says; "
+                f"{self._groups} cannot tell if it is {asked}"
             )
         return INSUFFICIENT, f"too few images, or too different ones, to tell if it is {asked}"
 

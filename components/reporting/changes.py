@@ -8,11 +8,12 @@ from typing import Any
 from components.reporting.page import is_detail, says
 from components.scoring.pairs import OTHER, of_other
 from model.summary import CONFIDENCE, RESAMPLES, SEED, metrics_in, slices, values
-from model.uncertainty import Change, tail_of
+from model.uncertainty import FEWEST, Change, tail_of
 from segtrail.settings.metrics import kind_of
 
 BETTER, WORSE, EITHER = "better", "worse", "not told apart"
-_MARKS = {BETTER: "pass", WORSE: "fail", EITHER: "insufficient"}
+OTHER_SIDE, TOO_FEW = "differs", "too few groups"  # of a bias, where more is not better
+_MARKS = {BETTER: "pass", WORSE: "fail"}
 
 
 def table(both: Any) -> list[dict[str, Any]]:
@@ -41,7 +42,7 @@ def table(both: Any) -> list[dict[str, Any]]:
                     "change": found.mean,
                     "interval": interval if all(map(math.isfinite, interval)) else None,
                     "verdict": verdict,
-                    "mark": _MARKS[verdict],
+                    "mark": _MARKS.get(verdict, "insufficient"),
                 }
             )
     return rows
@@ -49,9 +50,11 @@ def table(both: Any) -> list[dict[str, Any]]:
 
 def _verdict(found: Change, metric: str) -> str:
     better, tail = kind_of(metric).better, tail_of(CONFIDENCE)
-    if better != "neither":
-        if found.p_above(0.0) <= tail:
-            return BETTER if better == "more" else WORSE
-        if found.p_below(0.0) <= tail:
-            return WORSE if better == "more" else BETTER
-    return EITHER
+    if found.groups < FEWEST:
+        return TOO_FEW
+    above, below = found.p_above(0.0) <= tail, found.p_below(0.0) <= tail
+    if not (above or below):
+        return EITHER
+    if better == "neither":
+        return OTHER_SIDE
+    return BETTER if above == (better == "more") else WORSE

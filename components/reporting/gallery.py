@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from components.scoring.answers import Said
 from components.scoring.pairs import OTHER
 from model.examples import Example
 from segtrail import overlay
@@ -53,45 +54,60 @@ def legend(task: Task) -> str:
     return "" if task.has_objects else _data(overlay.legend(task.classes, _LEGEND, "(outlines)"))
 
 
-def card(example: Example, prediction: bytes, row: Mapping[str, Any], task: Task) -> Card:
+def card(example: Example, said: Said, row: Mapping[str, Any], task: Task) -> Card:
     """Returns the pictures of one image: as it is, predicted, true, and what differs.
+
+    What was missed and what is too much is of the mask, which IoU is of, and not of the objects
+    found in it, which AP is of.
 
     Args:
         example: Image and true mask.
-        prediction: PNG, as answered: instance labels, or else the mask.
+        said: As answered.
         row: Its scores.
         task: What the masks' values mean.
     """
-    canvas, (true, said) = _fitted(example, prediction)
+    canvas, true, mask, objects = _fitted(example, said)
+    found, there = ("objects found", "true objects") if task.has_objects else ("predicted", "true")
     pictures = {
         "image": canvas,
-        "predicted": _outlined(canvas, said, task, predicted=True),
-        "true": _outlined(canvas, true, task, predicted=False),
-        "missed (orange), extra (blue)": differing(
-            canvas, _planes(said, task, predicted=True), _planes(true, task, predicted=False)
+        found: _outlined(canvas, objects, task, predicted=True),
+        there: _outlined(canvas, true, task, predicted=False),
+        f"{'mask: ' if task.has_objects else ''}missed (orange), extra (blue)": differing(
+            canvas, task.answered_planes(mask), task.true_planes(true)
         ),
     }
     return _card(example, _note(row), pictures)
 
 
 def card_of_two(
-    example: Example, predictions: Mapping[str, bytes], row: Mapping[str, Any], task: Task
+    example: Example, answers: Mapping[str, Said], row: Mapping[str, Any], task: Task
 ) -> Card:
     """Returns the pictures of one image: as it is, as each model predicted it, and true.
 
+    Where there are objects, their outlines lie over what the mask missed and has too much.
+
     Args:
         example: Image and true mask.
-        predictions: Of `card`, by the model; first of the one whose scores have no suffix.
+        answers: Of `card`, by the model; first of the one whose scores have no suffix.
         row: The scores of both, see `components.scoring.pairs`.
         task: What the masks' values mean.
     """
-    canvas, (true, *said) = _fitted(example, *predictions.values())
-    pictures = {"image": canvas}
+    pictures: dict[str, npt.NDArray[np.uint8]] = {}
+    truth = None
     scores = (row["iou"], row[f"iou{OTHER}"])
-    for name, mask, iou in zip(predictions, said, scores, strict=True):
-        pictures[f"{name}: IoU {iou:.3f}"] = _outlined(canvas, mask, task, predicted=True)
-    pictures["true"] = _outlined(canvas, true, task, predicted=False)
-    return _card(example, str(row["slice"]), pictures)
+    for (name, said), iou in zip(answers.items(), scores, strict=True):
+        canvas, true, mask, objects = _fitted(example, said)
+        pictures.setdefault("image", canvas)
+        under = canvas
+        if task.has_objects:
+            under = differing(canvas, task.answered_planes(mask), task.true_planes(true))
+        pictures[f"{name}: IoU {iou:.3f}"] = _outlined(under, objects, task, predicted=True)
+        truth = _outlined(canvas, true, task, predicted=False)
+    assert truth is not None
+    note = str(row["slice"])
+    if task.has_objects:
+        note += "; of the mask: missed (orange), extra (blue); objects outlined (magenta)"
+    return _card(example, note, {**pictures, "true": truth})
 
 
 def differing(
@@ -117,31 +133,30 @@ def _card(example: Example, note: str, pictures: Mapping[str, npt.NDArray[np.uin
     return Card(example.image, note, shown)
 
 
-def _fitted(example: Example, *predictions: bytes) -> tuple[Any, list[npt.NDArray[np.uint16]]]:
-    """Returns image, true mask and predictions, made small enough for a page."""
+def _fitted(example: Example, said: Said) -> tuple[Any, Any, Any, Any]:
+    """Returns image, true mask, predicted mask and objects, made small enough for a page.
+
+    Without objects the mask is in their place.
+    """
     image = decode_image(example.image_bytes, example.image)
-    masks = [read_labels(example.mask_bytes, f"true mask of {example.image}")]
-    masks += [read_labels(png, f"prediction of {example.image}") for png in predictions]
+    pngs = (example.mask_bytes, said.mask, said.labels or said.mask)
+    masks = [read_labels(png, f"mask of {example.image}") for png in pngs]
     height, width = image.shape[:2]
     ratio = min(1.0, SIDE / max(height, width))
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
     canvas = cv2.resize(overlay.to_rgb(image), size, interpolation=cv2.INTER_AREA)
-    return canvas, [
-        cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint16) for mask in masks
-    ]
-
-
-def _planes(mask: npt.NDArray[np.uint16], task: Task, predicted: bool) -> npt.NDArray[np.bool_]:
-    if predicted and not task.has_objects:
-        return task.answered_planes(mask)
-    return task.true_planes(mask)
+    true, mask, objects = (
+        cv2.resize(each, size, interpolation=cv2.INTER_NEAREST).astype(np.uint16) for each in masks
+    )
+    return canvas, true, mask, objects
 
 
 def _outlined(
     canvas: npt.NDArray[np.uint8], mask: npt.NDArray[np.uint16], task: Task, predicted: bool
 ) -> npt.NDArray[np.uint8]:
     if not task.has_objects:
-        return overlay.draw_classes(canvas, _planes(mask, task, predicted))
+        planes = task.answered_planes(mask) if predicted else task.true_planes(mask)
+        return overlay.draw_classes(canvas, planes)
     none = np.zeros_like(mask)
     return overlay.draw(canvas, *((mask, none) if predicted else (none, mask)))
 

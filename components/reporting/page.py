@@ -54,7 +54,9 @@ def shown(per_image: Any) -> list[str]:
 
 def render(template: str, **context: Any) -> str:
     """Returns the page of a template; whatever the context holds is escaped."""
-    return render_page("components.reporting", f"{template}.html.jinja", number=number, **context)
+    return render_page(
+        "components.reporting", f"{template}.html.jinja", number=number, p_value=p_value, **context
+    )
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -90,6 +92,13 @@ def number(value: float | None, signed: bool = False) -> str:
         return "-"
     digits = 3 if abs(value) < 10 else 1
     return f"{value:{'+' if signed else ''}.{digits}f}"
+
+
+def p_value(value: float | None) -> str:
+    """Returns a p-value for people; a hyphen for none."""
+    if value is None:
+        return "-"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def is_detail(metric: str) -> bool:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.scoring import FOLDER
+from components.scoring import FOLDER, answers
 from lineage import provenance
 from model.evaluation import score, segments
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Examples
 from segtrail.code import code_digest
 from segtrail.errors import LineageError, ServingError
-from segtrail.files import atomic_folder, sha256_bytes, sha256_file, write_bytes
+from segtrail.files import atomic_folder, sha256_bytes, sha256_file
 from segtrail.params import dump
 from segtrail.progress import track
 from segtrail.recipe import Recipe
@@ -28,11 +28,11 @@ class Scored:
 
     Attributes:
         per_image: Parquet, a row an image: see `model.evaluation.score`.
-        predictions: A folder of `<image>.png`: instance labels, or else the mask.
+        folder: Has what was answered: see `components.scoring.answers`.
     """
 
     per_image: Path
-    predictions: Path
+    folder: Path
 
     def read(self) -> Any:
         """Returns the scores as a data frame."""
@@ -66,7 +66,7 @@ def score_stored(
     )
     key = sha256_bytes(" ".join(facts).encode())[:16]
     root = workspace.scratch / FOLDER / name / key
-    kept = Scored(root / "per_image.parquet", root / "predictions")
+    kept = Scored(root / "per_image.parquet", root)
     if not kept.per_image.exists():
         problem = _score(workspace, name, recipe, version, root)
         if problem:
@@ -95,11 +95,10 @@ def _score(workspace: Workspace, name: str, recipe: Recipe, version: int, root: 
             )
         rows = []
         with atomic_folder(root) as folder:
-            answers = score(model, wanted, task, recipe.objects)
-            for answer in track(answers, f"scoring v{version}", len(wanted)):
+            scored = score(model, wanted, task, recipe.objects)
+            for answer in track(scored, f"scoring v{version}", len(wanted)):
                 rows.append(answer.row)
-                png = answer.labels_png or answer.mask_png
-                write_bytes(folder / "predictions" / f"{answer.example.image}.png", png)
+                answers.keep(folder, answer)
             pd.DataFrame(rows).to_parquet(folder / "per_image.parquet", index=False)
     except (ServingError, OpError, KeyError) as e:
         return f"v{version} does not answer: {str(e).splitlines()[0][:300]}"

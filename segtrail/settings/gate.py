@@ -11,6 +11,7 @@ from segtrail.settings.base import ALL, Fraction, Seed, Strict
 from segtrail.settings.metrics import Metric, kind_of
 
 FEW, FEW_FOR_A_BOUND, FEW_FOR_A_CHANGE = 5, 25, 6
+FEW_IN_A_TAIL = 5  # resamples beyond each end of an interval
 
 
 class Rule(Strict):
@@ -69,6 +70,12 @@ class AbsoluteRule(Rule):
         if bound is not None and not least <= bound <= kind.highest:
             allowed = "0 or more" if kind.highest == math.inf else f"between 0 and {kind.highest:g}"
             raise ValueError(f"{self.metric} is {allowed}; a bound of {bound} is out of reach")
+        wrong = {"more": "max", "less": "min"}.get(kind.better)
+        if wrong and getattr(self, wrong) is not None:
+            raise ValueError(
+                f"of {self.metric}, {kind.better} is better: {wrong} would refuse the better "
+                f"model, so use {'min' if wrong == 'max' else 'max'}"
+            )
         return self
 
 
@@ -134,3 +141,14 @@ class Gate(Strict):
         default=10_000, description="that the intervals rest on"
     )
     seed: Seed = Field(default=1, description="of the resamples")
+
+    @model_validator(mode="after")
+    def _resamples_reach_the_tail(self) -> Gate:
+        tail = (1 - self.confidence) / 2
+        if self.resamples * tail < FEW_IN_A_TAIL:
+            raise ValueError(
+                f"with confidence {self.confidence:g} only {self.resamples * tail:.2g} of "
+                f"{self.resamples} resamples lie beyond an interval's end; give at least "
+                f"{math.ceil(FEW_IN_A_TAIL / tail)} resamples"
+            )
+        return self

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -67,8 +70,17 @@ class LoadedModel:
             raise
 
     def close(self) -> None:
-        """Frees the memory."""
+        """Frees the memory.
+
+        A graph is made of circles of Python objects, and glibc keeps what was freed: without the
+        collection and the trimming a server grows by some 15 MiB with each change of its version.
+        """
         self._session.close()
+        del self._session
+        self.signatures = {}
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
     def call(
         self,

@@ -8,7 +8,9 @@ from cli import main
 from cli.status import print_table
 from segtrail import deliveries
 from segtrail.files import sha256_file, write_json, write_text
+from segtrail.params import dump, load_recipe
 from segtrail.split_ledger import Row, to_csv
+from segtrail.workspace import Workspace
 from serving import config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +76,25 @@ def test_scores_of_another_model_than_the_last_trained_are_stale(workspace, caps
         assert main._run(["status"]) == 0
         demo = " ".join(row(capsys.readouterr().out, "demo"))
         assert f"60 steps IoU 0.812 {says}" in demo
+
+
+def test_a_verdict_on_another_model_or_by_other_rules_is_stale(workspace, capsys):
+    artifacts = workspace / "artifacts/demo"
+    gate = dump(load_recipe(Workspace.at(workspace), "demo").gate)
+    write_json(artifacts / "training/run.json", {"steps": 9, "model_digest": "a"})
+    before = gate | {"confidence": 0.5}
+    for model, asked, limits, says in (
+        ("a", gate, gate["limits"], "pass serves, limits: fail -"),
+        ("b", gate, gate["limits"], "pass, stale serves, limits: fail, stale -"),
+        ("a", before, gate["limits"], "pass, stale serves, limits: fail -"),
+        ("a", gate, {"latency_ms": 1.0, "size_mb": None}, "pass serves, limits: fail, stale -"),
+    ):
+        verdict = {"verdict": "pass", "model_digest": model, "gate": asked}
+        write_json(artifacts / "gate/verdict.json", verdict)
+        served = {"passed": True, "verdict": "fail", "model_digest": model, "limits": limits}
+        write_json(artifacts / "infra/result.json", served)
+        assert main._run(["status"]) == 0
+        assert says in " ".join(row(capsys.readouterr().out, "demo"))
 
 
 def test_examples_of_other_data_are_stale(workspace, capsys):

@@ -11,9 +11,10 @@ from components.compare import compare
 from components.reporting import changes
 from components.scoring.pairs import pair
 from lineage import ledger
-from segtrail.artifacts import Evaluation
+from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.errors import ConfigError, StageError
-from segtrail.files import write_text
+from segtrail.files import write_json, write_text
+from segtrail.saved_model import digest
 from segtrail.workspace import Workspace
 from serving import config
 
@@ -87,6 +88,16 @@ def test_a_version_that_was_forced_is_shown_as_such(workspace):
     assert "v2 was FORCED by Grace (claimed) on 2026-01-02: a drill" in page
 
 
+def test_a_candidate_that_was_forced_is_shown_as_such(workspace):
+    store(workspace, 2)
+    word = {"by": "Grace", "reason": "a drill", "at": "2026-01-02T03:04:05+00:00", "entry": 1}
+    mine = digest(Model.of(workspace, "r").root)
+    for model, shown in ((mine, True), ("f" * 64, False)):
+        write_json(Verdict.of(workspace, "r").path, {"model_digest": model, "forced": word})
+        page = compare(workspace, "r", "candidate", "v2").read_text(encoding="utf-8")
+        assert ("the candidate was FORCED by Grace (claimed)" in page) == shown
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -131,8 +142,10 @@ def test_less_of_an_error_is_better_and_of_a_bias_nothing_is(workspace):
     assert rows["mean_hausdorff_95"]["verdict"] == changes.BETTER
     assert rows["mean_hausdorff_95"]["change"] == pytest.approx(-2)
     assert rows["mean_iou"]["verdict"] == changes.BETTER
-    assert rows["count_bias"]["verdict"] == changes.EITHER
+    assert rows["count_bias"]["verdict"] == changes.OTHER_SIDE  # more is not better, but differs
     assert rows["mean_dice"]["verdict"] == changes.EITHER
+    few = [row for row in changes.table(pair(ours, theirs)) if row["slice"] == "rare"]
+    assert {row["verdict"] for row in few} == {changes.TOO_FEW}  # one image
     assert rows["mean_iou"]["n"] == IMAGES
     assert np.isfinite(rows["mean_iou"]["interval"]).all()
 

@@ -1,10 +1,12 @@
 """The report on a candidate, made from a small evaluation and opened in a browser."""
 
+import base64
 import json
 import re
 import shutil
 import subprocess
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,9 +14,13 @@ from evaluated import evaluated
 
 from components.report import write_report
 from components.reporting import gallery
+from components.scoring.answers import Said
+from model.examples import Example
 from segtrail.artifacts import Evaluation, Verdict
 from segtrail.errors import MissingArtifactError, StageError
 from segtrail.files import write_json
+from segtrail.images import encode_png
+from segtrail.task import Task
 from segtrail.workspace import Workspace
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -79,6 +85,35 @@ def test_what_was_missed_and_what_is_too_much_is_in_its_colour():
     assert (picture[0] == gallery.MISSED).all()
     assert (picture[1] == gallery.EXTRA).all()
     assert (picture[2:] == picture[3, 0]).all()
+
+
+def test_what_is_coloured_is_the_mask_that_iou_is_of_and_not_the_objects():
+    """A mask may be whole where the objects found in it are small, and the other way round."""
+    true = np.zeros((32, 32), np.uint16)
+    true[4:28, 4:28] = 1
+    small = np.zeros_like(true)
+    small[15:17, 15:17] = 1
+    task = Task("instances", ("nucleus",), ((1,),))
+    example = Example("a", encode_png(np.full((32, 32), 90, np.uint8)), encode_png(true), "x", "g")
+    row = {"slice": "x", "iou": 1.0}
+
+    def coloured(mask):
+        said = Said(encode_png(mask.astype(np.uint8)), encode_png(small))
+        (uri,) = [uri for caption, uri in gallery.card(example, said, row, task).pictures
+                  if caption.startswith("mask: missed")]  # fmt: skip
+        jpeg = np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8)
+        picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR).astype(int)
+        return np.ptp(picture, -1).max() > 60  # something is not grey
+
+    assert not coloured(true)
+    assert coloured(small)
+
+
+def test_an_evaluation_of_an_earlier_segtrail_is_told(workspace):
+    for path in Evaluation.of(workspace, "r").root.glob("*/*.png"):
+        path.unlink()
+    with pytest.raises(StageError, match="of an earlier segtrail"):
+        write_report(workspace, "r")
 
 
 def test_a_champion_is_drawn_against_and_the_ledgers_word_is_shown(workspace):

@@ -209,6 +209,8 @@ def test_anchors_and_merge_keys_are_no_keys_given_twice(tmp_path):
         ({"metric": "mean_dice", "min": -0.1}, "mean_dice is between 0 and 1"),
         ({"metric": "ap_50", "max": 1.5}, "ap_50 is between 0 and 1"),
         ({"metric": "count_error", "max": -1}, "count_error is 0 or more; a bound of -1"),
+        ({"metric": "count_error", "min": 5}, "less is better: min would refuse the better"),
+        ({"metric": "mean_iou", "max": 0.9}, "more is better: max would refuse the better"),
         ({"metric": "mean_iou", "min": float("inf")}, "absolute.0.min: got inf"),
         ({"metric": "mean_iou", "min": float("nan")}, "absolute.0.min: got nan"),
         ({"metric": "mean_iou", "min": "0.8"}, "absolute.0.min: got '0.8'"),

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from segtrail.errors import ConfigError
 from segtrail.params import check_params
 from segtrail.recipe import Params
+from segtrail.settings.metrics import kind_of
 from segtrail.settings.published import PUBLISHED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +78,10 @@ def loads(
     names = list(called[:classes])
     raw["datasets"]["mine"] |= {"masks": masks, "classes": names}
     raw["recipes"]["mine"] |= {"classes": names, "training": {"steps": 1, "loss": loss}}
-    raw["recipes"]["mine"]["gate"]["absolute"][0]["metric"] = metric.replace("<class>", names[0])
+    metric = metric.replace("<class>", names[0])
+    side = "max" if kind_of(metric).better == "less" else "min"
+    rule = {"metric": metric, side: 0.5}
+    raw["recipes"]["mine"]["gate"]["absolute"][0] = rule
     try:
         check_params(raw, "params.yaml")
     except ConfigError:
