@@ -10,14 +10,14 @@ from typing import Any
 from components.reporting import changes, gallery
 from components.reporting.page import render
 from components.reporting.sections import against
-from components.scoring import answers
+from components.scoring import FOLDER, answers
 from components.scoring.pairs import OTHER, pair
 from components.scoring.stored import Scored, score_stored
-from lineage import forced, ledger
+from lineage import forced, ledger, trained_runs
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Evaluation, Examples, Model, Verdict
 from segtrail.errors import ConfigError, StageError
-from segtrail.files import read_json, write_text
+from segtrail.files import atomic_folder, read_json, write_text
 from segtrail.params import load_recipe
 from segtrail.progress import say
 from segtrail.saved_model import digest
@@ -25,7 +25,7 @@ from segtrail.task import load_task
 from segtrail.workspace import Workspace
 from serving import config
 
-CANDIDATE, CHAMPION = "candidate", "champion"
+CANDIDATE, CHAMPION, RUN = "candidate", "champion", "run-"
 _VERSION = re.compile(r"v?([1-9]\d*)")
 
 
@@ -35,11 +35,13 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
     Args:
         workspace: The workspace.
         name: The recipe.
-        ours: `candidate`, `champion`, or a version such as `v3`.
+        ours: `candidate`, `champion`, a version such as `v3`, or `run:` and how the id of an
+            MLflow run begins, whether that model was promoted or not.
         theirs: What it is compared with, likewise.
 
     Raises:
         ConfigError: No such version.
+        LineageError: No such run, or DVC's cache no longer has its model.
         StageError: A version does not answer or segments something else; the candidate's
             evaluation is of another model; the two were asked no image in common.
     """
@@ -71,10 +73,13 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
 
 
 def _named(workspace: Workspace, name: str, given: str) -> str:
-    """Returns `candidate` or `v<number>` of what somebody typed."""
+    """Returns `candidate`, `v<number>` or `run-<id>` of what somebody typed."""
     if given == CANDIDATE:
         return given
     stored = sorted(int(p.name) for p in (workspace.models / name).glob("[1-9]*") if p.is_dir())
+    if given.startswith("run:"):
+        run = trained_runs.find(workspace.root, name, given.removeprefix("run:"))
+        return RUN + run.run_id[: trained_runs.SHORT]
     known = ", ".join([CANDIDATE, CHAMPION, *(f"v{number}" for number in stored)])
     if given == CHAMPION:
         version = config.champion(workspace.models_config, name)
@@ -97,16 +102,36 @@ def _scored(workspace: Workspace, name: str, which: str) -> Scored:
                 f"segtrail evaluate --recipe {name}",
             )
         return Scored(evaluation.per_image, evaluation.root)
-    version = int(which.removeprefix("v"))
-    model = digest(workspace.models / name / str(version))
-    scored, problem = score_stored(workspace, name, load_recipe(workspace, name), version, model)
+    hint = "segtrail compare --help   (what else can be compared)"
+    if which.startswith(RUN):
+        stored = _restored(workspace, name, which.removeprefix(RUN))
+    else:
+        version = which.removeprefix("v")
+        stored, hint = (
+            workspace.models / name / version,
+            f"segtrail audit {name} --version {version}",
+        )
+    recipe = load_recipe(workspace, name)
+    scored, problem = score_stored(workspace, name, recipe, stored, which, digest(stored))
     if scored is None:
-        raise StageError(f"{name} {problem}", f"segtrail audit {name} --version {version}")
+        raise StageError(f"{name} {problem}", hint)
     return scored
+
+
+def _restored(workspace: Workspace, name: str, beginning: str) -> Path:
+    """Returns the folder of a run's SavedModel, brought back from DVC's cache."""
+    run = trained_runs.find(workspace.root, name, beginning)
+    folder = workspace.scratch / FOLDER / name / f"model-{run.model_md5.removesuffix('.dir')}"
+    if not folder.exists():
+        with atomic_folder(folder) as aside:
+            trained_runs.restore(workspace.root, run, aside)
+    return folder
 
 
 def _forced(workspace: Workspace, name: str, which: str) -> list[str]:
     """Returns who let a version pass against the gate, if somebody did."""
+    if which.startswith(RUN):
+        return []
     if which == CANDIDATE:
         verdict = Verdict.of(workspace, name).path
         said = read_json(verdict) if verdict.exists() else {}
@@ -155,7 +180,9 @@ def _tell(rows: list[dict[str, Any]], ours: str, theirs: str) -> None:
     say(f"{'':>22}  {'slice':<16} {ours:>10} {theirs:>10} {'change':>9}")
     for row in rows:
         if not row["detail"]:
-            said = "" if row["verdict"] == changes.EITHER else f"  {ours} is {row['verdict']}"
+            verdict = row["verdict"]
+            said = f"  {ours} is {verdict}" if verdict in (changes.BETTER, changes.WORSE) else ""
+            said += f"  {verdict}" if verdict == changes.OTHER_SIDE else ""
             say(
                 f"{row['metric']:>22}  {row['slice']:<16} {row['ours']:>10.3f} "
                 f"{row['theirs']:>10.3f} {row['change']:>+9.4f}{said}"

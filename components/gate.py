@@ -59,7 +59,10 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         notes.append(f"the candidate is the champion, v{champion['version']}: nothing to compare")
     else:
         version = champion["version"]
-        kept, problem = score_stored(workspace, name, recipe, version, champion["model_digest"])
+        model = workspace.models / name / str(version)
+        kept, problem = score_stored(
+            workspace, name, recipe, model, f"v{version}", champion["model_digest"]
+        )
         if kept is not None:
             scores = kept.read()
         else:  # no pair of images: the relative rules say that they cannot tell

@@ -1,4 +1,4 @@
-"""Scores and predictions of a stored version on the present test images, kept for the next time."""
+"""Scores and predictions of a stored model on the present test images, kept for the next time."""
 
 from __future__ import annotations
 
@@ -42,19 +42,20 @@ class Scored:
 
 
 def score_stored(
-    workspace: Workspace, name: str, recipe: Recipe, version: int, digest: str
+    workspace: Workspace, name: str, recipe: Recipe, model: Path, called: str, digest: str
 ) -> tuple[Scored | None, str]:
-    """Returns a stored version's scores, or None and why there are none.
+    """Returns a stored model's scores, or None and why there are none.
 
     They are kept under `.segtrail/` and made anew when the test images, the code or what counts as
     an object changed: that is what the recipe says now, for all models.
 
     Args:
-        workspace: Whose model store has the version.
+        workspace: Whose test images it is asked.
         name: The recipe.
         recipe: Its settings now.
-        version: Which version.
-        digest: Of its SavedModel.
+        model: The SavedModel's folder.
+        called: What to call it: `v3`.
+        digest: Of the SavedModel.
     """
     examples = Examples.of(workspace, name).require()
     facts = (
@@ -68,15 +69,17 @@ def score_stored(
     root = workspace.scratch / FOLDER / name / key
     kept = Scored(root / "per_image.parquet", root)
     if not kept.per_image.exists():
-        problem = _score(workspace, name, recipe, version, root)
+        problem = _score(workspace, name, recipe, model, called, root)
         if problem:
             return None, problem
     return kept, ""
 
 
-def _score(workspace: Workspace, name: str, recipe: Recipe, version: int, root: Path) -> str:
-    """Writes the scores of a version, or returns why it has none."""
-    if problem := _learnt_otherwise(workspace, name, recipe, version):
+def _score(
+    workspace: Workspace, name: str, recipe: Recipe, stored: Path, called: str, root: Path
+) -> str:
+    """Writes the scores of a model, or returns why it has none."""
+    if problem := _learnt_otherwise(recipe, stored, called):
         return problem
     import pandas as pd
     from tensorflow.errors import OpError
@@ -86,36 +89,35 @@ def _score(workspace: Workspace, name: str, recipe: Recipe, version: int, root: 
     task = load_task(workspace, name)
     wanted = list(read_examples(Examples.of(workspace, name).records(TEST)))
     try:
-        model = SessionModel(workspace.models / name / str(version))
+        model = SessionModel(stored)
         theirs = segments(model)
         if theirs != (task.masks, task.classes):
             return (
-                f"v{version} segments {theirs[0]} of {', '.join(theirs[1])}, the recipe "
+                f"{called} segments {theirs[0]} of {', '.join(theirs[1])}, the recipe "
                 f"{task.masks} of {', '.join(task.classes)}"
             )
         rows = []
         with atomic_folder(root) as folder:
             scored = score(model, wanted, task, recipe.objects)
-            for answer in track(scored, f"scoring v{version}", len(wanted)):
+            for answer in track(scored, f"scoring {called}", len(wanted)):
                 rows.append(answer.row)
                 answers.keep(folder, answer)
             pd.DataFrame(rows).to_parquet(folder / "per_image.parquet", index=False)
     except (ServingError, OpError, KeyError) as e:
-        return f"v{version} does not answer: {str(e).splitlines()[0][:300]}"
+        return f"{called} does not answer: {str(e).splitlines()[0][:300]}"
     return ""
 
 
-def _learnt_otherwise(workspace: Workspace, name: str, recipe: Recipe, version: int) -> str:
-    """Returns how the version's classes were made up otherwise, by its provenance; or nothing."""
-    path = workspace.models / name / str(version) / provenance.IN_MODEL
+def _learnt_otherwise(recipe: Recipe, stored: Path, called: str) -> str:
+    """Returns how the model's classes were made up otherwise, by its provenance; or nothing."""
     try:
-        built = provenance.load(path)["predicate"]["buildDefinition"]
+        built = provenance.load(stored / provenance.IN_MODEL)["predicate"]["buildDefinition"]
     except LineageError:
         return ""  # the model itself says what its classes are called
     theirs, ours = built["externalParameters"]["params"]["classes"], dump(recipe)["classes"]
     if theirs == ours:
         return ""
-    return f"v{version} learnt the classes {_classes(theirs)}, the recipe has {_classes(ours)}"
+    return f"{called} learnt the classes {_classes(theirs)}, the recipe has {_classes(ours)}"
 
 
 def _classes(classes: Mapping[str, Sequence[str]]) -> str:

@@ -1,6 +1,7 @@
 """Two models side by side."""
 
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from evaluated import IMAGES, evaluated
 from components.compare import compare
 from components.reporting import changes
 from components.scoring.pairs import pair
-from lineage import ledger
+from lineage import ledger, trained_runs
 from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.errors import ConfigError, StageError
 from segtrail.files import write_json, write_text
@@ -96,6 +97,31 @@ def test_a_candidate_that_was_forced_is_shown_as_such(workspace):
         write_json(Verdict.of(workspace, "r").path, {"model_digest": model, "forced": word})
         page = compare(workspace, "r", "candidate", "v2").read_text(encoding="utf-8")
         assert ("the candidate was FORCED by Grace (claimed)" in page) == shown
+
+
+def test_a_run_that_was_never_promoted_is_brought_back(workspace, monkeypatch):
+    """What git and DVC find is `lineage.trained_runs`; here it is brought back and asked."""
+    store(workspace, 1)
+    run = trained_runs.TrainedRun("4f" * 16, "0" * 40, "ab" * 16 + ".dir")
+    asked = []
+
+    def find(root, recipe, beginning):
+        asked.append((root, recipe, beginning))
+        return run
+
+    monkeypatch.setattr(trained_runs, "find", find)
+    monkeypatch.setattr(
+        trained_runs, "restore",
+        lambda root, run, folder: shutil.copytree(
+            workspace.models / "r/1", folder, dirs_exist_ok=True
+        ),
+    )  # fmt: skip
+    path = compare(workspace, "r", "candidate", "run:4f4f")
+    assert path.name == "candidate-run-4f4f4f4f.html"
+    assert "run-4f4f4f4f: IoU 1.000" in path.read_text(encoding="utf-8")
+    assert asked[0] == (workspace.root, "r", "4f4f")
+    with pytest.raises(ConfigError, match="the same model: run-4f4f4f4f"):
+        compare(workspace, "r", "run:4f", "run:4f4f4f")
 
 
 @pytest.mark.parametrize(
