@@ -198,10 +198,10 @@ def gate(
 
 
 def _refuse(recipe: str, verdict: dict[str, Any]) -> NoReturn:
-    from lineage.verdicts import not_passed, refusal
+    from lineage.verdicts import reasons, refusal
 
-    says = [rule["says"] for rule in not_passed(verdict)]
-    raise refusal(verdict["verdict"], f"{recipe}: {verdict['verdict']}:\n  " + "\n  ".join(says))
+    says = "\n  ".join(reasons(verdict))
+    raise refusal(verdict["verdict"], f"{recipe}: {verdict['verdict']}:\n  {says}")
 
 
 def _report(recipe: str) -> None:

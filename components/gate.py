@@ -106,6 +106,8 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
     for note in notes:
         say(f"note  {note}")
     say(f"verdict: {verdict['verdict']}")
+    if any(limit is not None for limit in gate["limits"].values()):
+        say(f"limits of size and latency: segtrail infra-validate --recipe {name} judges them")
     if verdict["forced"]:
         say(forced.says(verdict["forced"]))
     return verdict

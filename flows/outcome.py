@@ -66,8 +66,7 @@ def already_serves(recipe: str, version: int) -> str:
 
 def rejection(workspace: Workspace, recipe: str) -> str:
     """Returns what the rules that did not pass say."""
-    rules = verdicts.not_passed(verdicts.read(workspace, recipe))
-    return "; ".join(rule["says"] for rule in rules)
+    return "; ".join(verdicts.reasons(verdicts.read(workspace, recipe)))
 
 
 def shortened(items: Sequence[str], most: int = 4) -> str:

@@ -47,6 +47,14 @@ def refusal(verdict: str, message: str) -> RejectedError | InsufficientEvidenceE
     return (RejectedError if verdict == FAIL else InsufficientEvidenceError)(message)
 
 
+def reasons(verdict: Mapping[str, Any]) -> list[str]:
+    """Returns what the rules that keep a verdict from being a pass say, those that failed first."""
+    rules = sorted(not_passed(verdict), key=lambda rule: bool(rule["verdict"] != FAIL))
+    failed = any(rule["verdict"] == FAIL for rule in rules)
+    doubtful = "(too little evidence) " if failed else ""
+    return [f"{'' if rule['verdict'] == FAIL else doubtful}{rule['says']}" for rule in rules]
+
+
 def not_passed(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the rules that keep a verdict from being a pass."""
     return [rule for rule in verdict["rules"] if rule["verdict"] != PASS and rule["decides"]]

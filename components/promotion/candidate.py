@@ -84,7 +84,7 @@ def _check_serves(workspace: Workspace, name: str, infra: Mapping[str, Any]) -> 
             f"segtrail infra-validate --recipe {name}",
         )
     if infra["verdict"] != verdicts.PASS:
-        says = "; ".join(rule["says"] for rule in verdicts.not_passed(infra))
+        says = "; ".join(verdicts.reasons(infra))
         raise verdicts.refusal(infra["verdict"], f"{name}: the limits are not kept: {says}")
 
 

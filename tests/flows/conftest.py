@@ -265,9 +265,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Small:
     (components / "_common.py").write_text(textwrap.dedent(COMMON))
     for name, text in COMPONENTS.items():
         (components / f"{name}.py").write_text(textwrap.dedent(text))
-    for parts in ("validating", "transforming", "training"):
+    for parts in ("validating", "transforming", "training", "scoring"):
         (components / parts).mkdir()
         (components / parts / "__init__.py").touch()
+    (components / "scoring/answers.py").touch()  # a dependency of evaluate
     small = Small(root)
     small.git("init", "--quiet", "-b", "main")
     small.git("add", "--all")
