@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from serving.embedded.batching import Rules
+from serving.embedded.batching_rules import Rules
 from serving.embedded.config_files import credentials, read
 from serving.embedded.image_check import MAX_PIXELS
 from serving.protocol import BatchingParameters, MonitoringConfig

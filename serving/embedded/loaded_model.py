@@ -6,19 +6,19 @@ import contextlib
 import ctypes
 import gc
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.embedded.call import Arrays, Call
 from serving.embedded.image_check import IMAGES, MAX_PIXELS, check_images
 from serving.embedded.refusal import FAILED_PRECONDITION, INVALID_ARGUMENT, Refusal, code_of
+from serving.embedded.signature_tensors import check_inputs, chosen, to_array, to_proto
 
 v1 = tf.compat.v1
 
@@ -103,12 +103,12 @@ class LoadedModel:
         name = signature_name or DEFAULT_SIGNATURE
         if (signature := self.signatures.get(name)) is None:
             raise Refusal(FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-        _check_inputs(inputs, signature.inputs)
+        check_inputs(inputs, signature.inputs)
         arrays = {
-            alias: _array(alias, inputs[alias], info.dtype)
+            alias: to_array(alias, inputs[alias], info.dtype)
             for alias, info in signature.inputs.items()
         }
-        outputs = tuple(_chosen(output_filter, signature.outputs))
+        outputs = tuple(chosen(output_filter, signature.outputs))
         images = arrays.get(IMAGES)
         if images is not None and images.dtype == object and images.ndim == 1:
             check_images(images, self._max_pixels)
@@ -147,7 +147,7 @@ class LoadedModel:
     def protos(self, call: Call, found: Arrays) -> dict[str, Any]:
         """Returns `tensorflow.TensorProto` by output name, as TF Serving writes them."""
         outputs = self.signatures[call.signature].outputs
-        return {alias: _proto(value, outputs[alias]) for alias, value in found.items()}
+        return {alias: to_proto(value, outputs[alias]) for alias, value in found.items()}
 
     def _blamed(self, call: Call, refusal: Refusal) -> Refusal:
         """Returns the refusal of the first image that is refused by itself, with its number."""
@@ -167,76 +167,6 @@ class LoadedModel:
                 request = log.predict_log.request
                 spec = request.model_spec
                 self.compute(self.call(spec.signature_name, request.inputs, request.output_filter))
-
-
-def _check_inputs(given: Collection[str], expected: Collection[str]) -> None:
-    extra, missing = sorted(set(given) - set(expected)), sorted(set(expected) - set(given))
-    if len(given) != len(expected):
-        raise Refusal(
-            INVALID_ARGUMENT,
-            f"input size does not match signature: {len(given)}!={len(expected)} "
-            f"len({_set(given)}) != len({_set(expected)}). Sent extra: {_set(extra)}. "
-            f"Missing but required: {_set(missing)}.",
-        )
-    if extra:
-        raise Refusal(
-            INVALID_ARGUMENT,
-            f"input tensor alias not found in signature: {extra[0]}. "
-            f"Inputs expected to be in the set {_set(expected)}.",
-        )
-
-
-def _chosen(output_filter: Sequence[str], outputs: Collection[str]) -> Sequence[str]:
-    seen: set[str] = set()
-    for alias in output_filter:
-        if alias not in outputs:
-            raise Refusal(
-                INVALID_ARGUMENT,
-                f"output tensor alias not found in signature: {alias} "
-                f"Outputs expected to be in the set {_set(outputs)}.",
-            )
-        if alias in seen:
-            raise Refusal(INVALID_ARGUMENT, f"duplicate output tensor alias: {alias}")
-        seen.add(alias)
-    return list(output_filter) or sorted(outputs)
-
-
-def _array(alias: str, tensor: Any, dtype: int) -> npt.NDArray[Any]:
-    if tensor.dtype != dtype:
-        raise Refusal(
-            INVALID_ARGUMENT,
-            f"input {alias}: expected a tensor of type {tf.as_dtype(dtype).name}; "
-            f"got type number {tensor.dtype}",
-        )
-    try:
-        return tf.make_ndarray(tensor)
-    except (TypeError, ValueError, IndexError) as e:
-        raise Refusal(
-            INVALID_ARGUMENT, f"tensor parsing error: {alias}: {_one_line(str(e))}"
-        ) from e
-
-
-_FIELDS = {
-    "float32": "float_val", "float64": "double_val", "int64": "int64_val", "bool": "bool_val",
-    "int32": "int_val", "int16": "int_val", "int8": "int_val", "uint8": "int_val",
-    "uint16": "int_val", "uint32": "uint32_val", "uint64": "uint64_val",
-}  # fmt: skip
-
-
-def _proto(value: Any, info: Any) -> Any:
-    """Writes a tensor as TF Serving does: numbers one by one in their `*_val` field."""
-    dtype = tf.as_dtype(info.dtype)
-    array = np.asarray(value)
-    if (field := _FIELDS.get(dtype.name)) is None:
-        return tf.make_tensor_proto(value, dtype=dtype, shape=array.shape)
-    shape = tf.TensorShape(array.shape).as_proto()
-    proto = tensor_pb2.TensorProto(dtype=info.dtype, tensor_shape=shape)
-    getattr(proto, field).extend(array.ravel().tolist())
-    return proto
-
-
-def _set(names: Collection[str]) -> str:
-    return "{" + ",".join(sorted(names)) + "}"
 
 
 def _one_line(text: str) -> str:

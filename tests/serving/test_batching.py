@@ -12,7 +12,8 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.embedded.batching import Batcher, Rules
+from serving.embedded.batching import Batcher
+from serving.embedded.batching_rules import Rules
 from serving.embedded.call import Call
 from serving.embedded.refusal import INVALID_ARGUMENT, UNAVAILABLE, Refusal
 from serving.protocol import BatchingParameters
