@@ -11,6 +11,7 @@ from segtrail.settings.training import Training
 
 
 def load(folder, masks="classes", classes=("a", "b"), metric="mean_iou", **training):
+    side = "max" if metric.startswith("count_error") else "min"  # less of an error is better
     raw = {
         "datasets": {
             "cells": {
@@ -22,7 +23,7 @@ def load(folder, masks="classes", classes=("a", "b"), metric="mean_iou", **train
             "r": {
                 "dataset": "cells", "classes": list(classes), "preprocessing": {}, "network": {},
                 "training": {"steps": 1, **training}, "objects": {}, "validation": {},
-                "serving": {}, "gate": {"absolute": [{"metric": metric, "min": 0.5}]},
+                "serving": {}, "gate": {"absolute": [{"metric": metric, side: 0.5}]},
             }
         },
     }  # fmt: skip

@@ -68,8 +68,8 @@ def test_a_version_or_a_label(client):
         client.segment(IMAGE, label="x")
     with pytest.raises(ValueError, match="a version or a label"):
         client.segment(IMAGE, version=1, label="stable")
-    with pytest.raises(ServingError, match=r"within 0\.0001 s"):
-        client.segment(IMAGE, timeout=1e-4)
+    with pytest.raises(ServingError, match="within 0 s"):
+        client.segment(IMAGE, timeout=0)
 
 
 def brightening(count):
@@ -123,7 +123,7 @@ def test_the_same_in_an_event_loop(live):
             with pytest.raises(ServingError, match="is not served"):
                 await client.segment(IMAGE, version=9)
             with pytest.raises(ServingError, match="within"):
-                await client.segment(IMAGE, timeout=1e-4)
+                await client.segment(IMAGE, timeout=0)
             assert (await client.metadata())["recipe"] == "tiny"
             assert await client.served_version() == 1
             assert [status.state for status in await client.statuses()] == ["AVAILABLE"]
