@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from model.serving_graph import answer, decode, eight_bit_of, probabilities, to_channels
+from model.decoding_graph import channels_of_16_bits, decode, to_channels
+from model.receptive_field import radius
+from model.serving_graph import Segmenter, answer
+from model.tiling_graph import Tiling
 from segtrail.recipe import Recipe
 from segtrail.settings.loss import head_of
 from segtrail.task import Task
@@ -43,8 +46,8 @@ def export(
     """
     import tensorflow as tf
 
-    multiple, classes = recipe.network.down_scale, list(task.classes)
-    options, head = recipe.preprocessing, head_of(recipe.training.loss)
+    classes, options = list(task.classes), recipe.preprocessing
+    tiling = Tiling.of(recipe.network.whole_megapixels, recipe.network.down_scale, radius(network))
 
     class Served(tf.Module):
         """Holds what the graph needs.
@@ -57,10 +60,13 @@ def export(
             super().__init__()
             self.graph = graph
             self.weights = [variable.value for variable in network.variables]
-
-        def planes(self, pixels: Any) -> Any:
-            return probabilities(
-                pixels, self.graph, lambda x: network(x, training=False), multiple, options, head
+            self.segmenter = Segmenter(
+                graph,
+                lambda x: network(x, training=False),
+                len(task.planes),
+                options,
+                head_of(recipe.training.loss),
+                tiling,
             )
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
@@ -77,18 +83,21 @@ def export(
                     "count": tf.TensorSpec([], tf.int64),
                 }
             return tf.map_fn(
-                lambda data: answer(self.planes(decode(data, options)), task, recipe.objects, head),
+                lambda data: answer(self.segmenter, decode(data, options), task, recipe.objects),
                 image_bytes,
                 fn_output_signature=spec,
             )
 
         def classes_of(self, images: Any) -> dict[str, Any]:
+            spec = tf.TensorSpec([None, None, len(classes)], tf.float32)
+
             def classes_of_one(image: Any) -> Any:
                 if image.dtype == tf.uint16:
-                    image = eight_bit_of(image, options.sixteen_bit)
-                return self.planes(to_channels(image, options.colour))[..., : len(classes)]
+                    pixels = channels_of_16_bits(image, options)
+                else:
+                    pixels = to_channels(image, options.colour)
+                return self.segmenter.segment(pixels, lambda p: p[..., : len(classes)], spec)
 
-            spec = tf.TensorSpec([None, None, len(classes)], tf.float32)
             return {"probabilities": tf.map_fn(classes_of_one, images, fn_output_signature=spec)}
 
         @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8, "images")])

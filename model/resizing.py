@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.bands_graph import in_bands
+
 
 def resize(pixels: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     """Returns an image of another size, rounded half up.
@@ -60,25 +62,39 @@ def resize_in_graph(pixels: Any, height: int, width: int) -> Any:
     """Returns what `resize` gives, in TensorFlow ops."""
     import tensorflow as tf
 
-    down = _weights_in_graph(tf.shape(pixels)[0], height)
-    across = _weights_in_graph(tf.shape(pixels)[1], width)
+    old, across = tf.shape(pixels)[:2], _weights_in_graph(tf.shape(pixels)[1], width)
+    down = _weights_in_graph(old[0], height)
     total = tf.cast(tf.reduce_sum(down[0]) * tf.reduce_sum(across[0]), tf.int64)
-    planes = tf.transpose(tf.cast(pixels, tf.float64), [2, 0, 1])
-    sums = tf.cast(_products(down, planes, across), tf.int64)
+
+    def band(top: Any, bottom: Any) -> Any:
+        planes = tf.transpose(tf.cast(pixels[top:bottom], tf.float64), [2, 0, 1])
+        return _products(down[:, top:bottom], planes, across)[tf.newaxis]
+
+    spec = tf.TensorSpec([None, pixels.shape[2], height, width], tf.float64)
+    sums = tf.cast(tf.reduce_sum(in_bands(band, old[0], old[1], spec), 0), tf.int64)
     resized = tf.cast((sums + total // 2) // total, tf.uint8)
     return tf.ensure_shape(tf.transpose(resized, [1, 2, 0]), [height, width, pixels.shape[2]])
 
 
-def resize_planes_in_graph(planes: Any, height: Any, width: Any) -> Any:
-    """Returns float32 `[height, width, P]` of float32 `[h, w, P]`, by the weights of `resize`."""
+def resize_planes_in_graph(planes: Any, size: tuple[Any, Any], rows: tuple[Any, Any]) -> Any:
+    """Returns some rows of planes given another size, by the weights of `resize`.
+
+    Args:
+        planes: float32 `[h, w, P]`.
+        size: The new height and width.
+        rows: The first new row, and the one after the last.
+
+    Returns:
+        float32 `[bottom - top, width, P]`.
+    """
     import tensorflow as tf
 
-    sides = zip((height, width), tf.unstack(tf.shape(planes)[:2]), strict=True)
     shares = []
-    for new, old in sides:
+    for new, old in zip(size, tf.unstack(tf.shape(planes)[:2]), strict=True):
         weights = _weights_in_graph(old, new)
         shares.append(tf.cast(weights / tf.reduce_sum(weights[0]), tf.float32))
-    resized = _products(shares[0], tf.transpose(planes, [2, 0, 1]), shares[1])
+    down = shares[0][rows[0] : rows[1]]
+    resized = _products(down, tf.transpose(planes, [2, 0, 1]), shares[1])
     return tf.ensure_shape(tf.transpose(resized, [1, 2, 0]), [None, None, planes.shape[2]])
 
 

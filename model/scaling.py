@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.bands_graph import in_bands
 from model.resizing import resize, resize_in_graph, resize_planes_in_graph
 from segtrail.settings.preprocessing import Preprocessing
 
@@ -29,18 +30,25 @@ def to_network_size_in_graph(pixels: Any, options: Preprocessing) -> Any:
     return shrink_in_graph(pixels, options.scale)
 
 
-def to_image_size_in_graph(planes: Any, options: Preprocessing, height: Any, width: Any) -> Any:
-    """Returns float32 `[height, width, P]` of planes at the network's size.
+def sees_every_pixel(options: Preprocessing) -> bool:
+    """Whether the network's size is the image's own."""
+    return options.scale == 1 and not options.resize
+
+
+def to_image_rows_in_graph(
+    planes: Any, options: Preprocessing, size: tuple[Any, Any], rows: tuple[Any, Any]
+) -> Any:
+    """Returns some rows of planes at the image's size, float32 `[bottom - top, width, P]`.
 
     Args:
-        planes: float32 `[h, w, P]`.
+        planes: float32 `[h, w, P]`, at the network's size.
         options: By which the image came to the network's size.
-        height: Of the image as it was asked.
-        width: Of the image as it was asked.
+        size: Height and width of the image as it was asked.
+        rows: The first, and the one after the last: top and bottom.
     """
     if options.resize:
-        return resize_planes_in_graph(planes, height, width)
-    return enlarge_in_graph(planes, options.scale, height, width)
+        return resize_planes_in_graph(planes, size, rows)
+    return enlarge_in_graph(planes, options.scale, size[1], rows)
 
 
 def shrink(pixels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
@@ -95,6 +103,18 @@ def shrink_in_graph(pixels: Any, factor: int) -> Any:
     if factor == 1:
         return pixels
     height, width, channels = tf.shape(pixels)[0], tf.shape(pixels)[1], pixels.shape[2]
+
+    def band(top: Any, bottom: Any) -> Any:
+        return _shrunk(pixels[top * factor : bottom * factor], factor)
+
+    spec = tf.TensorSpec([None, None, channels], tf.uint8)
+    return in_bands(band, -(-height // factor), width * factor, spec)
+
+
+def _shrunk(pixels: Any, factor: int) -> Any:
+    import tensorflow as tf
+
+    height, width, channels = tf.shape(pixels)[0], tf.shape(pixels)[1], pixels.shape[2]
     rows, columns = (-(-side // factor) for side in (height, width))
     padded = tf.gather(pixels, tf.minimum(tf.range(rows * factor), height - 1), axis=0)
     padded = tf.gather(padded, tf.minimum(tf.range(columns * factor), width - 1), axis=1)
@@ -103,18 +123,25 @@ def shrink_in_graph(pixels: Any, factor: int) -> Any:
     return tf.cast((tf.reduce_sum(blocks, [1, 3]) + area // 2) // area, tf.uint8)
 
 
-def enlarge_in_graph(planes: Any, factor: int, height: Any, width: Any) -> Any:
-    """Returns float32 `[height, width, P]`, bilinear, of what `shrink_in_graph` made smaller.
+def enlarge_in_graph(planes: Any, factor: int, width: Any, rows: tuple[Any, Any]) -> Any:
+    """Returns some rows, bilinear, of what `shrink_in_graph` made smaller.
 
     Args:
         planes: float32 `[ceil(height / factor), ceil(width / factor), P]`.
         factor: 1 changes nothing.
-        height: Of the image before it was made smaller.
         width: Of the image before it was made smaller.
+        rows: Of that image: the first, and the one after the last.
+
+    Returns:
+        float32 `[bottom - top, width, P]`.
     """
     import tensorflow as tf
 
+    top, bottom = rows
     if factor == 1:
-        return planes
-    large = tf.image.resize(planes, tf.shape(planes)[:2] * factor, "bilinear")
-    return large[:height, :width]
+        return planes[top:bottom, :width]
+    first = top // factor - 1  # one more at both ends, of which the outermost new rows are made
+    chosen = tf.range(first, -(-bottom // factor) + 1)
+    few = tf.gather(planes, tf.clip_by_value(chosen, 0, tf.shape(planes)[0] - 1))
+    large = tf.image.resize(few, tf.shape(few)[:2] * factor, "bilinear")
+    return large[top - first * factor : bottom - first * factor, :width]

@@ -18,7 +18,17 @@ Dropout = Annotated[
 DEFAULT = "unet"
 
 
-class _Levels(Strict):
+class _Sized(Strict):
+    """What networks for images of any size have."""
+
+    whole_megapixels: Annotated[float, Field(ge=0.02, le=64)] = Field(
+        default=2.0,
+        description="images up to so many million pixels, at the size that the network sees, are "
+        "segmented whole; larger ones in overlapping tiles of that area, blended",
+    )
+
+
+class _Levels(_Sized):
     """What the networks have that double their filters at each of `depth` halvings."""
 
     base_filters: Annotated[int, Field(ge=2, le=128)] = 16
@@ -108,7 +118,7 @@ class UnetPlusPlus(_Plain):
     deep_supervision: bool = Field(default=True, description="one head for each depth")
 
 
-class InceptionUnet(Strict):
+class InceptionUnet(_Sized):
     """A U-Net whose way down is InceptionV3 (Szegedy et al., 2016)."""
 
     name: Literal["inception_unet"]

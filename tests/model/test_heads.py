@@ -88,16 +88,16 @@ def test_heads_of_deep_supervision_are_split_and_averaged():
 @pytest.mark.parametrize("masks", ["classes", "multilabel"])
 @pytest.mark.parametrize("head", ["sigmoid", "softmax"])
 def test_an_answers_mask_shows_what_is_chosen(masks, head):
-    from model.serving_graph import answer
-    from segtrail.images import decode_image
+    from model.serving_graph import draw
     from segtrail.settings.objects import Objects
     from segtrail.task import Task
 
     task = Task(masks, ("a", "b", "c"), (1, 2, 3))
     x = np.random.default_rng(1).normal(0, 2, (20, 30, 3)).astype(np.float32)
     p = np.asarray(probabilities(x, head))
-    mask = answer(p, task, Objects(threshold=0.4), head)["mask_png"].numpy()
-    planes = task.answered_planes(decode_image(mask, "mask").astype(np.uint8))
+    drawn = draw(p, task, Objects(threshold=0.4), head).numpy()
+    np.testing.assert_array_equal(drawn[..., :3], np.round(p * 255))
+    planes = task.answered_planes(drawn[..., 3])
     np.testing.assert_array_equal(planes, chosen(p, head, masks == "classes", 0.4))
 
 

@@ -116,3 +116,65 @@ def test_the_graph_equals_the_reference_on_large_winding_objects(graph):
     labels, count = graph(foreground, border, chosen)
     np.testing.assert_array_equal(labels, label_objects(foreground, border, chosen))
     assert count > 5
+
+
+@pytest.fixture(scope="module")
+def in_blocks():
+    import tensorflow as tf
+
+    from model import objects_graph
+
+    made = {}
+
+    def run(foreground, border, chosen, side):
+        if (chosen, side) not in made:
+            made[chosen, side] = tf.function(
+                lambda f, b: objects_graph.label_objects(f, b, chosen, side),
+                input_signature=[tf.TensorSpec([None, None], tf.bool)] * 2,
+            )
+        labels, count = made[chosen, side](foreground, border)
+        return labels.numpy(), int(count)
+
+    return run
+
+
+def test_labelled_in_blocks_objects_are_the_same(in_blocks):
+    chosen_options = [Objects(grow=g, min_size=m) for g, m in ((0, 0), (2, 4), (5, 1))]
+
+    @settings(deadline=None, max_examples=200)
+    @given(planes, st.sampled_from(chosen_options), st.sampled_from([3, 8]))
+    def check(both, chosen, side):
+        labels, count = in_blocks(*both, chosen, side)
+        expected = label_objects(*both, chosen)
+        np.testing.assert_array_equal(labels, expected)
+        assert count == expected.max(initial=0)
+
+    check()
+
+
+def test_objects_that_wind_through_many_blocks_are_one(in_blocks):
+    generator = np.random.default_rng(3)
+    noise = cv2.GaussianBlur(generator.random((300, 260)).astype(np.float32), (0, 0), 5)
+    foreground, border = noise > 0.49, np.abs(noise - 0.52) < 0.002
+    chosen = Objects(grow=3, min_size=8)
+    labels, count = in_blocks(foreground, border, chosen, 16)
+    np.testing.assert_array_equal(labels, label_objects(foreground, border, chosen))
+    spiral = np.zeros((99, 99), bool)
+    for k in range(0, 49, 2):  # one line, wound inwards
+        spiral[k, max(k - 1, 0) : 99 - k] = spiral[k : 99 - k, 98 - k] = True
+        spiral[98 - k, k : 99 - k] = spiral[k + 2 : 99 - k, k] = True
+    spiral[0, 0] = True
+    chosen = Objects(grow=0, min_size=0)
+    labels, count = in_blocks(spiral, np.zeros_like(spiral), chosen, 8)
+    expected = label_objects(spiral, np.zeros_like(spiral), chosen)
+    np.testing.assert_array_equal(labels, expected)
+    assert count == expected.max() < 5
+
+
+def test_more_objects_than_ids_keep_the_first_ones(in_blocks):
+    dots = np.zeros((520, 520), bool)
+    dots[::2, ::2] = True
+    chosen = Objects(grow=0, min_size=0)
+    labels, count = in_blocks(dots, np.zeros_like(dots), chosen, 128)
+    np.testing.assert_array_equal(labels, label_objects(dots, np.zeros_like(dots), chosen))
+    assert count == 65535

@@ -17,7 +17,7 @@ def decoded(png):
 
 
 def test_channels_equal_opencvs_and_the_graphs(images):
-    from model.serving_graph import to_channels as in_graph
+    from model.decoding_graph import to_channels as in_graph
 
     for image in images:
         grey, colours = image, image[..., :3]
@@ -36,7 +36,7 @@ def test_channels_equal_opencvs_and_the_graphs(images):
 @pytest.mark.parametrize("colour", ["grey", "rgb"])
 @pytest.mark.parametrize("bits", [8, 9, 12, 16])
 def test_decoding_in_the_graph_equals_opencvs_for_any_depth(encode, colour, bits, sixteen_bit):
-    from model.serving_graph import decode
+    from model.decoding_graph import decode
 
     generator = np.random.default_rng(1)
     for shape in ((9, 7), (9, 7, 3), (9, 7, 4)):
@@ -58,7 +58,7 @@ def test_decoding_in_the_graph_equals_opencvs_for_any_depth(encode, colour, bits
 def test_a_grey_image_with_alpha_decodes_to_its_grey_levels():
     import tensorflow as tf
 
-    from model.serving_graph import decode
+    from model.decoding_graph import decode
 
     for dtype in (np.uint8, np.uint16):
         pixels = np.arange(48).reshape(4, 6, 2).astype(dtype) * 5

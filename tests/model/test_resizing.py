@@ -103,7 +103,7 @@ def test_planes_come_back_to_the_images_size(size):
     from model.resizing import resize_planes_in_graph
 
     planes = np.random.default_rng(5).random((48, 64, 2), np.float32)
-    got = np.asarray(resize_planes_in_graph(planes, *size))
+    got = np.asarray(resize_planes_in_graph(planes, size, (0, size[0])))
     down, across = _weights(48, size[0]), _weights(64, size[1])
     down, across = down / down[0].sum(), across / across[0].sum()
     np.testing.assert_allclose(

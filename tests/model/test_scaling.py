@@ -62,6 +62,6 @@ def test_a_slope_comes_back_where_it_was(factor):
     slope = np.linspace(0, 1, 62, dtype=np.float32)[None, :, None].repeat(41, 0)
     blocks = np.pad(slope, [(0, -41 % factor), (0, -62 % factor), (0, 0)], mode="edge")
     small = blocks.reshape(-(-41 // factor), factor, -1, factor, 1).mean((1, 3))
-    large = np.asarray(enlarge_in_graph(small, factor, 41, 62))
+    large = np.asarray(enlarge_in_graph(small, factor, 62, (0, 41)))
     assert large.shape == (41, 62, 1)
     np.testing.assert_allclose(large[:, 4:-4], slope[:, 4:-4], atol=1e-6)
