@@ -1,5 +1,8 @@
 """Objects: the Python reference against its definition, and the graph against the reference."""
 
+import zipfile
+from pathlib import Path
+
 import cv2
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -8,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.objects import label_objects
+from segtrail.images import decode_image
 from segtrail.settings.objects import Objects
 
 planes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=24).flatmap(
@@ -178,3 +182,39 @@ def test_more_objects_than_ids_keep_the_first_ones(in_blocks):
     labels, count = in_blocks(dots, np.zeros_like(dots), chosen, 128)
     np.testing.assert_array_equal(labels, label_objects(dots, np.zeros_like(dots), chosen))
     assert count == 65535
+
+
+ARCHIVE = Path(__file__).resolve().parents[2].parent / "shared/data/dsb2018/stage1_train.zip"
+
+
+def real_planes(every):
+    """Yields where nuclei are, and where they nearly touch, of each `every`-th real image."""
+    from model.targets import border_plane
+
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        masks = {}
+        for name in archive.namelist():
+            if "/masks/" in name and name.endswith(".png"):
+                masks.setdefault(name.split("/masks/")[0], []).append(name)
+        for image in sorted(masks)[::every]:
+            ids = np.zeros((1, 1), np.uint16)
+            for number, name in enumerate(masks[image], 1):
+                one = decode_image(archive.read(name), name) > 0
+                ids = np.maximum(ids, one.astype(np.uint16) * number)
+            yield ids > 0, border_plane(ids, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.skipif(not ARCHIVE.exists(), reason="../shared/data is not there")
+def test_real_nuclei_have_the_same_ids_in_the_graph_at_once_and_in_blocks(graph, in_blocks):
+    chosen, seen = Objects(grow=3, min_size=32), 0
+    for foreground, border in real_planes(every=6):
+        expected = label_objects(foreground, border, chosen)
+        for labels, count in (
+            graph(foreground, border, chosen), in_blocks(foreground, border, chosen, 100)
+        ):  # fmt: skip
+            np.testing.assert_array_equal(labels, expected)
+            assert count == expected.max(initial=0)
+        seen += count
+    assert seen > 3000
