@@ -86,6 +86,7 @@ def export(
                 lambda data: answer(self.segmenter, decode(data, options), task, recipe.objects),
                 image_bytes,
                 fn_output_signature=spec,
+                parallel_iterations=1,  # the memory of one image, however many are asked for
             )
 
         def classes_of(self, images: Any) -> dict[str, Any]:
@@ -98,7 +99,10 @@ def export(
                     pixels = to_channels(image, options.colour)
                 return self.segmenter.segment(pixels, lambda p: p[..., : len(classes)], spec)
 
-            return {"probabilities": tf.map_fn(classes_of_one, images, fn_output_signature=spec)}
+            found = tf.map_fn(
+                classes_of_one, images, fn_output_signature=spec, parallel_iterations=1
+            )
+            return {"probabilities": found}
 
         @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8, "images")])
         def raw(self, images: Any) -> dict[str, Any]:
