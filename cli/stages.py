@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli.options import RecipeOption
-from segtrail.errors import SegtrailError
+from segtrail.errors import SegtrailError, StageError
 from segtrail.workspace import Workspace
 
 
@@ -219,8 +219,9 @@ def _report(recipe: str) -> None:
 def infra_validate(recipe: RecipeOption) -> None:
     """Boot a server with the candidate and ask it.
 
-    It must answer the golden images as was evaluated, within the recipe's `gate.limits` of size
-    and time. Exit code 0: it does, 3: beyond a limit, 4: too uneven to tell, 1: it does not serve.
+    It must answer the golden images as was evaluated, within the recipe's `gate.limits` of size,
+    time and memory. Exit code 0: it does, 3: beyond a limit, 4: too uneven to tell, 1: it does not
+    serve, and the last lines say why; docs/infra-validation.md has what to do.
 
     \b
     Example:
@@ -228,9 +229,12 @@ def infra_validate(recipe: RecipeOption) -> None:
     """
     from components.infra_validate import infra_validate as run
 
-    found = run(Workspace.find(), recipe)
-    if found["rules"]:
+    try:
+        found = run(Workspace.find(), recipe)
+    except StageError:
         _report(recipe)
+        raise
+    _report(recipe)
     if found["verdict"] != "pass":
         _refuse(recipe, found)
 

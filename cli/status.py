@@ -174,9 +174,12 @@ def _served(found: Mapping[str, Any]) -> str:
     from lineage.verdicts import PASS
 
     if not found["passed"]:
-        return "DOES NOT SERVE"
+        return f"DOES NOT SERVE: {found['reason']}" if found.get("reason") else "DOES NOT SERVE"
     verdict = found.get("verdict", PASS)
-    return "serves" if verdict == PASS else f"serves, limits: {verdict}"
+    if verdict == PASS:
+        return "serves"
+    of = ", ".join(failure["reason"] for failure in found.get("failures", []))
+    return f"serves, limits: {verdict}" + (f" ({of})" if of else "")
 
 
 def _of_before(results: dict[str, Any], stage: str, key: str, now: Any) -> bool:

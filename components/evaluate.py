@@ -65,7 +65,7 @@ def evaluate(workspace: Workspace, name: str) -> Evaluation:
                 _write_overlay(answer, image, task, out.overlays)
                 answers.keep(out.root, answer)
                 if number in golden:
-                    records[answer.example.image] = _write_golden(answer, out.golden)
+                    records[answer.example.image] = _write_golden(answer, task, out.golden)
         write_json(out.golden / "golden.json", records)
         write_json(out.levels, {part: counts.tolist() for part, counts in levels.items()})
         metrics = _write_tables(rows, out, task) | {
@@ -141,11 +141,14 @@ def _write_overlay(
     write_bytes(folder / f"{answer.example.image}.png", encode_png(picture))
 
 
-def _write_golden(answer: Answer, folder: Path) -> dict[str, Any]:
+def _write_golden(answer: Answer, task: Task, folder: Path) -> dict[str, Any]:
     image = answer.example.image
     write_bytes(folder / f"{image}.png", answer.example.image_bytes)
     write_bytes(folder / f"{image}.mask.png", answer.mask_png)
-    record = {"mask_sha256": answer.row["mask_sha256"]}
+    for number in range(len(task.classes)):
+        plane = encode_png(answer.probability[..., number])
+        write_bytes(folder / f"{image}.probability.{number + 1}.png", plane)
+    record = {"mask_sha256": answer.row["mask_sha256"], "classes": list(task.classes)}
     if answer.labels_png is None:
         return record
     return record | {

@@ -107,7 +107,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         say(f"note  {note}")
     say(f"verdict: {verdict['verdict']}")
     if any(limit is not None for limit in gate["limits"].values()):
-        say(f"limits of size and latency: segtrail infra-validate --recipe {name} judges them")
+        say(f"size, latency and memory: segtrail infra-validate --recipe {name} judges them")
     if verdict["forced"]:
         say(forced.says(verdict["forced"]))
     return verdict

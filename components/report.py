@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from components.reporting import figures, gallery
+from components.reporting import figures, gallery, served
 from components.reporting.page import Plot, Section, metric_rows, render, shown
 from components.reporting.sections import against
 from components.scoring import answers
@@ -58,6 +58,7 @@ def write_report(workspace: Workspace, name: str) -> Path:
         facts=_facts(verdict, run["mlflow_run_id"]),
         notes=verdict["notes"],
         rules=verdict["rules"],
+        served=served.found(workspace, name, verdict["model_digest"]),
         slices=slices,
         metrics=rows,
         plots=_plots(workspace, name, task, per_image, verdict_files, evaluation),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lineage import golden, mlflow_record, provenance
+from lineage import golden, golden_answers, mlflow_record, provenance
 from lineage.evidence import Evidence, rest_on, same
 from segtrail.errors import LineageError
 from segtrail.files import root_digest, tree_digests
@@ -24,8 +24,8 @@ def live(e: Evidence, target: str) -> str:
     same(f"the version that {target} serves", serves, e.version, "what is audited")
     rest_on(lambda: e.stored_files)
     goldens = golden.read(e.folder / golden.FOLDER)
-    answered = golden.ask(target, e.recipe, e.version, goldens)
-    return f"{target} serves v{e.version}; {answered}"
+    answered = golden_answers.ask(target, e.recipe, e.version, goldens)
+    return f"{target} serves v{e.version}; {golden_answers.summary(answered, target)}"
 
 
 def configured(e: Evidence) -> str:

@@ -164,7 +164,11 @@ class Evaluation(Artifact):
 
     @property
     def golden(self) -> Path:
-        """`<image>.png` as asked, `<image>.mask.png` and `golden.json` as answered."""
+        """A few images with their answers.
+
+        `<image>.png` as asked; `<image>.mask.png`, `<image>.probability.<k>.png` of class k from
+        1, and `golden.json` as answered.
+        """
         return self.root / "golden"
 
 

@@ -17,6 +17,7 @@ from segtrail.errors import SegtrailError, ServingError
 from serving import descriptions, questions
 from serving.channel import open_channel, serialize
 from serving.descriptions import Signature, VersionStatus
+from serving.failures import LoadError
 from serving.prediction import Prediction
 from serving.questions import Image, Question, Which
 from serving.tls import Tls
@@ -251,7 +252,8 @@ class SegmentationClient:
             alive: Called between two looks; what it raises ends the waiting.
 
         Raises:
-            ServingError: Time is up, or the server failed to load that version.
+            LoadError: The server failed to load that version.
+            ServingError: Time is up.
         """
         end, last = time.monotonic() + timeout, "nothing was heard of it"
         where = f"{self.target}: {Which(model, version)}"
@@ -267,7 +269,7 @@ class SegmentationClient:
                 if ready := [s.version for s in known if s.state == "AVAILABLE"]:
                     return max(ready)
                 if failed := [s for s in known if s.state == "END" and s.error]:
-                    raise ServingError(f"{where} did not load: {failed[-1].error}")
+                    raise LoadError(f"{where} did not load: {failed[-1].error}", failed[-1].error)
                 last = ", ".join(f"v{s.version} {s.state}" for s in every)
             time.sleep(_POLL_S)
         raise ServingError(f"{where} not available after {timeout:g} s ({last})")

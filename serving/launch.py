@@ -8,18 +8,19 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import serving
 from segtrail.errors import ServingError
 from segtrail.telemetry import OFF
+from serving import server_log
 from serving.client import SegmentationClient
+from serving.failures import LoadError, StartError
 from serving.tls import Tls
 
 TF_SERVING = "tensorflow_model_server"
-_TAIL_LINES = 20
 _STOP_S = 35.0  # the embedded server drains for at most 30
 
 
@@ -33,6 +34,7 @@ class RunningServer:
         version: The version of the awaited model that was available first.
         pid: Its process.
         log: What it says.
+        exit_code: Gives that of its process, negative for a signal; None while it runs.
     """
 
     target: str
@@ -40,6 +42,7 @@ class RunningServer:
     version: int
     pid: int
     log: Path
+    exit_code: Callable[[], int | None]
 
 
 def server_command(
@@ -123,8 +126,8 @@ def running_server(
         tls: How to reach it, if `more` has `--ssl_config_file`.
 
     Raises:
-        ServingError: The server ended, or the model did not become available; with the last
-            lines of the log.
+        StartError: The server ended, or the model did not become available; with what its log
+            says of it.
     """
     port = free_port()
     target = f"127.0.0.1:{port}"
@@ -151,8 +154,13 @@ def running_server(
             with SegmentationClient(target, tls=tls) as client:
                 found = client.wait_until_available(model, version, timeout, alive)
         except ServingError as e:
-            raise ServingError(f"{e.message}\n{log}:\n{_tail(log)}", e.hint) from None
-        yield RunningServer(target, describe_server(), found, process.pid, log)
+            said = e.said if isinstance(e, LoadError) else server_log.why_not_loaded(log)
+            lines = server_log.last_lines(log)
+            raise StartError(
+                f"{e.message}\n{log}:\n{server_log.in_lines(lines)}",
+                e.hint, said, lines, process.poll(),
+            ) from None  # fmt: skip
+        yield RunningServer(target, describe_server(), found, process.pid, log, process.poll)
     finally:
         _stop(process)
 
@@ -164,8 +172,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-    return "\n".join(f"  {line}" for line in lines) or "  (empty)"

@@ -340,6 +340,32 @@ SERVER = textwrap.dedent(
             return None, None
         return model.versions[0], model.base_path / str(model.versions[0])
 
+    N, TEXT, INT, FLOAT = -1, "DT_STRING", "DT_INT64", "DT_FLOAT"
+    PLANES = {"probabilities": (FLOAT, [N, N, N, 1])}
+    SIGNATURES = {  # of the model's contract, though only what is needed here is answered
+        "serving_default": (
+            {"image_bytes": (TEXT, [N])},
+            {"mask_png": (TEXT, [N]), "probability_png": (TEXT, [N, 1]), "height": (INT, [N]),
+             "width": (INT, [N]), "labels_png": (TEXT, [N]), "count": (INT, [N])},
+        ),
+        "raw": ({"images": ("DT_UINT8", [N, N, N, N])}, PLANES),
+        "raw16": ({"images": ("DT_UINT16", [N, N, N, N])}, PLANES),
+        "metadata": (
+            {},
+            {"class_names": (TEXT, [1]), "masks": (TEXT, []), "recipe": (TEXT, []),
+             "data_version": (TEXT, []), "threshold": (FLOAT, []), "border_threshold": (FLOAT, [])},
+        ),
+    }
+    signatures = protocol.SignatureDefMap()
+    for name, (inputs, outputs) in SIGNATURES.items():
+        definition = signatures.signature_def[name]
+        for tensors_of, given in ((definition.inputs, inputs), (definition.outputs, outputs)):
+            for tensor, (dtype, sizes) in given.items():
+                tensors_of[tensor].dtype = protocol.DataType.Value(dtype)
+                tensors_of[tensor].tensor_shape.SetInParent()
+                for size in sizes:
+                    tensors_of[tensor].tensor_shape.dim.add(size=size)
+
     def refuse(context, spec):
         context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request: " + spec.name)
 
@@ -364,6 +390,7 @@ SERVER = textwrap.dedent(
             refuse(context, request.model_spec)
         answer = protocol.GetModelMetadataResponse()
         answer.model_spec.version.value = version
+        answer.metadata["signature_def"].Pack(signatures)
         return answer
 
     def status(request, context):

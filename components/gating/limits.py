@@ -1,4 +1,4 @@
-"""Applies the gate's limits to what infra validation measured: size, and time of a request."""
+"""Applies the gate's limits to what infra validation measured: size, time, memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from segtrail.settings.gate import Gate
 KIND = "limit"
 
 
-def apply_limits(gate: Gate, size_mb: float, requests_ms: Sequence[float]) -> list[RuleVerdict]:
+def apply_limits(
+    gate: Gate, size_mb: float, requests_ms: Sequence[float], memory_mb: float | None = None
+) -> list[RuleVerdict]:
     """Returns one verdict for each limit that the recipe sets.
 
     A latency is judged by the sign test (Conover, Practical Nonparametric Statistics, 3.4): each
@@ -24,22 +26,33 @@ def apply_limits(gate: Gate, size_mb: float, requests_ms: Sequence[float]) -> li
         gate: The rules.
         size_mb: Of the SavedModel, in 10^6 bytes.
         requests_ms: How long each request took.
+        memory_mb: The server's peak resident memory, in 10^6 bytes; None where it is not known.
     """
     verdicts = []
-    if gate.limits.size_mb is not None:
-        verdicts.append(_size(gate.limits.size_mb, size_mb, gate.confidence))
+    if (limit := gate.limits.size_mb) is not None:
+        says = f"the SavedModel has {size_mb:.1f} MB"
+        verdicts.append(_value("size_mb", limit, size_mb, says, gate.confidence))
     if gate.limits.latency_ms is not None:
         verdicts.append(_latency(gate.limits.latency_ms, requests_ms, gate.confidence))
+    if (limit := gate.limits.memory_mb) is not None:
+        says = "this system does not tell the server's peak memory"
+        if memory_mb is not None:
+            says = f"the server had up to {memory_mb:.0f} MB resident"
+        verdicts.append(_value("memory_mb", limit, memory_mb, says, gate.confidence))
     return verdicts
 
 
-def _size(limit: float, size: float, confidence: float) -> RuleVerdict:
-    asked = f"at most {limit:g}"
+def _value(
+    metric: str, limit: float, value: float | None, says: str, confidence: float
+) -> RuleVerdict:
+    said = INSUFFICIENT
+    if value is not None:
+        said = PASS if value <= limit else FAIL
     return RuleVerdict(
-        rule=f"size_mb <= {limit:g}", kind=KIND, metric="size_mb", slice=ALL, judged="value",
-        value=size, threshold=limit, interval=None, confidence=confidence, n=1, groups=1,
-        p_fail=None, p_adjusted=None, verdict=PASS if size <= limit else FAIL, decides=True,
-        says=f"the SavedModel has {size:.1f} MB: {asked} is asked.",
+        rule=f"{metric} <= {limit:g}", kind=KIND, metric=metric, slice=ALL, judged="value",
+        value=value, threshold=limit, interval=None, confidence=confidence,
+        n=int(value is not None), groups=int(value is not None), p_fail=None, p_adjusted=None,
+        verdict=said, decides=True, says=f"{says}: at most {limit:g} is asked.",
     )  # fmt: skip
 
 

@@ -77,7 +77,11 @@ def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -
 
 def _check_serves(workspace: Workspace, name: str, infra: Mapping[str, Any]) -> None:
     if infra["passed"] is not True:
-        raise StageError(f"{name}: infra validation did not pass: {infra.get('says', '')}")
+        reason = f" ({infra['reason']})" if infra.get("reason") else ""
+        raise StageError(
+            f"{name}: infra validation did not pass{reason}: {infra.get('says', '')}",
+            f"segtrail infra-validate --recipe {name}   (again, once that is mended)",
+        )
     if infra.get("limits") != dump(load_recipe(workspace, name).gate.limits):
         raise StageError(
             f"{name}: infra validation knew other limits than params.yaml's",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from components import registry
 from components.promotion.plan import Plan
-from lineage import golden, ledger
+from lineage import golden, golden_answers, ledger
 from segtrail import git
 from segtrail.errors import LineageError, ServingError, StageError
 from segtrail.params import load_recipe
@@ -58,8 +58,9 @@ def load_test(plan: Plan) -> str:
     with running_server(
         plan.recipe, log=scratch / "server.log", config=only, version=plan.version
     ) as server:
-        answered = golden.ask(server.target, plan.recipe, None, goldens)
-        plan.notes["load_test"] = f"{answered} ({server.description})"
+        answered = golden_answers.ask(server.target, plan.recipe, None, goldens)
+        says = golden_answers.summary(answered, server.target)
+        plan.notes["load_test"] = f"{says} ({server.description})"
     return f"load test: {plan.notes['load_test']}"
 
 

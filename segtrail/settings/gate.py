@@ -123,6 +123,11 @@ class Limits(Strict):
     size_mb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="of the SavedModel's files, in 10^6 bytes"
     )
+    memory_mb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="the most memory that the server's process had resident, the model and all, "
+        "after the golden images and 30 requests, in 10^6 bytes; Linux tells it",
+    )
 
 
 class Gate(Strict):

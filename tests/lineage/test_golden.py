@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lineage import golden
+from lineage import golden, golden_answers
 from segtrail.errors import LineageError
 from segtrail.files import write_json
 from segtrail.images import encode_png
@@ -17,8 +17,8 @@ def test_masks_differ_by_the_fraction_of_their_pixels() -> None:
     mask = np.zeros((10, 20), np.uint8)
     other = mask.copy()
     other[0, :3] = 1
-    assert golden.difference(encode_png(mask), encode_png(mask)) == 0
-    assert golden.difference(encode_png(mask), encode_png(other)) == 3 / 200
+    assert golden_answers.mask_difference(encode_png(mask), encode_png(mask)) == 0
+    assert golden_answers.mask_difference(encode_png(mask), encode_png(other)) == 3 / 200
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_masks_differ_by_the_fraction_of_their_pixels() -> None:
     ],
 )
 def test_another_size_or_type_or_no_image_differs_everywhere(answered: bytes) -> None:
-    assert golden.difference(encode_png(np.zeros((10, 20), np.uint8)), answered) == 1
+    assert golden_answers.mask_difference(encode_png(np.zeros((10, 20), np.uint8)), answered) == 1
 
 
 def test_golden_images_are_read_by_name(tmp_path: Path) -> None:

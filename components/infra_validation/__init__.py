@@ -1,0 +1,1 @@
+"""Parts of `components.infra_validate`."""

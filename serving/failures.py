@@ -1,0 +1,39 @@
+"""What can go wrong with a server that was started here, told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segtrail.errors import ServingError
+
+
+class LoadError(ServingError):
+    """A server says that it could not load a version.
+
+    Args:
+        message: For people.
+        said: The server's own words.
+    """
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
+class StartError(ServingError):
+    """A server that was started ended, or did not make its model available.
+
+    Args:
+        message: For people.
+        hint: What to do next.
+        said: What the server says of the model; empty if nothing.
+        log: The last lines of its log that tell of a failure.
+        ended_with: The exit code of its process, negative for a signal; None: it ran to the end
+            of the waiting.
+    """
+
+    def __init__(
+        self, message: str, hint: str | None, said: str, log: Sequence[str], ended_with: int | None
+    ) -> None:
+        super().__init__(message, hint)
+        self.said, self.log, self.ended_with = said, tuple(log), ended_with
