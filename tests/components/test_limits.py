@@ -28,6 +28,20 @@ def test_a_size_is_judged_as_it_is(size, said):
 
 
 @pytest.mark.parametrize(
+    ("memory", "said", "says"),
+    [
+        (800.0, PASS, "the server had up to 800 MB resident: at most 900 is asked."),
+        (901.0, FAIL, "the server had up to 901 MB resident: at most 900 is asked."),
+        (None, INSUFFICIENT, "this system does not tell"),
+    ],
+)
+def test_a_memory_that_is_not_known_is_not_a_pass(memory, said, says):
+    (verdict,) = apply_limits(gate(memory_mb=900), 1, [], memory)
+    assert (verdict.verdict, verdict.value) == (said, memory)
+    assert says in verdict.says
+
+
+@pytest.mark.parametrize(
     ("times", "said", "says"),
     [
         ([80.0] * 30, PASS, "surely at most 100"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from candidates import write_warm_up
 
 from serving import config, launch
 
@@ -73,22 +74,6 @@ def save_tiny(path: Path, threshold: int) -> None:
     )
 
 
-def write_warmup(model: Path, image: bytes) -> None:
-    """Puts one warm-up request beside the model."""
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
-
-    request = predict_pb2.PredictRequest()
-    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([image]))
-    log = prediction_log_pb2.PredictionLog(
-        predict_log=prediction_log_pb2.PredictLog(request=request)
-    )
-    path = model / "assets.extra" / "tf_serving_warmup_requests"
-    path.parent.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(log.SerializeToString())
-
-
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Path:
     """`<folder>/1` and `<folder>/2`, thresholds 127 and 63, 1 with a warm-up request."""
@@ -98,7 +83,7 @@ def tiny(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     save_tiny(folder / "1", 127)
     save_tiny(folder / "2", 63)
-    write_warmup(folder / "1", encode_png(np.zeros((3, 3), np.uint8)))
+    write_warm_up(folder / "1", encode_png(np.zeros((3, 3), np.uint8)))
     return folder
 
 

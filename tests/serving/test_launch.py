@@ -13,6 +13,7 @@ import pytest
 
 from segtrail.errors import ServingError
 from serving import launch
+from serving.failures import StartError
 
 TF_SERVING_FLAGS = {
     "--port",
@@ -103,13 +104,16 @@ def test_a_model_that_cannot_be_loaded(tmp_path):
     (tmp_path / "models" / "1").mkdir(parents=True)
     (tmp_path / "models" / "1" / "saved_model.pb").write_bytes(b"not a graph")
     with (
-        pytest.raises(ServingError, match="version 1 did not load") as e,
+        pytest.raises(StartError, match="version 1 did not load") as e,
         launch.running_server(
             "tiny", base_path=tmp_path / "models", version=1, log=tmp_path / "log"
         ),
     ):
         pass
-    assert "Running gRPC ModelServer" in e.value.message
+    assert "Cannot parse file" in e.value.said
+    assert any(e.value.said in line for line in e.value.log)
+    assert all(line in e.value.message for line in e.value.log)
+    assert not any("Running gRPC ModelServer" in line for line in e.value.log)
     port = re.search(r"127\.0\.0\.1:(\d+)", (tmp_path / "log").read_text())
     assert port is not None
     with contextlib.closing(socket.socket()) as s:
