@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import TargetOption
+from cli.options import (
+    TargetOption,
+    TlsCaOption,
+    TlsCertificateOption,
+    TlsKeyOption,
+    TlsNameOption,
+    endpoint_of,
+)
 
 if TYPE_CHECKING:
     from lineage.link import Link
@@ -28,17 +35,23 @@ def audit(
         bool, typer.Option("--quick", help="Do not re-hash the data's bytes.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    tls_ca: TlsCaOption = None,
+    tls_certificate: TlsCertificateOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_name: TlsNameOption = None,
 ) -> None:
     """Check the chain from what serves back to the data.
 
     Link by link, and read-only. Exit code 0: every link holds; 5: a link is broken; 6: some
-    could not be checked.
+    could not be checked. A server is asked with --target alone; TLS is that of serving.tls of the
+    recipe, if it is its server, or of the options.
 
     \b
     Examples:
       segtrail audit nuclei
       segtrail audit nuclei --version 2 --json
       segtrail audit nuclei --target gpu-1:8500
+      segtrail audit nuclei --target gpu-1:8500 --tls-ca ca.crt
     """
     from lineage.audit import audit as run
     from lineage.link import exit_code
@@ -47,7 +60,12 @@ def audit(
 
     workspace = Workspace.find()
     load_recipe(workspace, recipe)
-    links = run(workspace, recipe, version=version, target=target, quick=quick)
+    tls = None
+    if target:
+        tls = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name).tls
+    elif any((tls_ca, tls_certificate, tls_key, tls_name)):
+        raise typer.BadParameter("--tls-... are of --target HOST:PORT, the server to be asked")
+    links = run(workspace, recipe, version=version, target=target, tls=tls, quick=quick)
     code = exit_code(links)
     if as_json:
         rows = [{"name": link.name, "state": link.state, "says": link.says} for link in links]

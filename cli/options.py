@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from segtrail.errors import ConfigError, WorkspaceError
+
+if TYPE_CHECKING:
+    from serving.endpoint import Endpoint
 
 RecipeOption = Annotated[
     str, typer.Option("--recipe", "-r", metavar="NAME", help="A recipe of params.yaml.")
@@ -20,6 +25,24 @@ AllowDirtyOption = Annotated[
 TargetOption = Annotated[
     str | None,
     typer.Option("--target", metavar="HOST:PORT", help="A model server's gRPC address."),
+]
+TlsCaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-ca", metavar="FILE", help="Speak TLS; PEM of who signed the server's certificate."
+    ),
+]
+TlsCertificateOption = Annotated[
+    Path | None,
+    typer.Option("--tls-certificate", metavar="FILE", help="Your own certificate, if asked for."),
+]
+TlsKeyOption = Annotated[
+    Path | None,
+    typer.Option("--tls-key", metavar="FILE", help="The key of --tls-certificate."),
+]
+TlsNameOption = Annotated[
+    str | None,
+    typer.Option("--tls-name", metavar="NAME", help="In the server's certificate, if another."),
 ]
 ImagesArgument = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, BMP or TIFF files.")
@@ -38,3 +61,52 @@ def parse_ids(given: str | None) -> tuple[str, ...]:
     else:
         words = given.split(",")
     return tuple(dict.fromkeys(word for line in words if (word := line.strip())))
+
+
+def endpoint_of(
+    recipe: str,
+    target: str | None,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    name: str | None,
+) -> Endpoint:
+    """Returns the server that is meant, and how to trust it.
+
+    TLS is that of the options; without any, that of params.yaml, if it is the recipe's server.
+
+    Args:
+        recipe: Which one is asked for.
+        target: Of `--target`; without it the recipe's, as for all that follow.
+        ca: Of `--tls-ca`.
+        certificate: Of `--tls-certificate`.
+        key: Of `--tls-key`.
+        name: Of `--tls-name`.
+
+    Raises:
+        ConfigError: Without a target, params.yaml is wrong or has no such recipe.
+        WorkspaceError: Without a target, there is no workspace here.
+        ServingError: A PEM file cannot be read, or is not what it should be.
+    """
+    from segtrail.params import load_recipe
+    from segtrail.workspace import Workspace
+    from serving.endpoint import Endpoint
+    from serving.tls import Tls
+
+    given = None
+    if any((ca, certificate, key, name)):
+        given = Tls.of_files(ca=ca, key=key, certificate=certificate, name=name)
+        if target:
+            return Endpoint(target, given)
+    try:
+        workspace = Workspace.find()
+        settings = load_recipe(workspace, recipe).serving
+    except (ConfigError, WorkspaceError):
+        if target is None:
+            raise
+        return Endpoint(target)  # a server can be asked from anywhere
+    if given is not None:
+        return Endpoint(settings.target, given)
+    if target not in (None, settings.target):
+        return Endpoint(target)
+    return Endpoint.of(settings, recipe, workspace.home)

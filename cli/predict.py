@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from cli.options import ImagesArgument, RecipeOption, TargetOption
+from cli.options import (
+    ImagesArgument,
+    RecipeOption,
+    TargetOption,
+    TlsCaOption,
+    TlsCertificateOption,
+    TlsKeyOption,
+    TlsNameOption,
+    endpoint_of,
+)
 from segtrail.errors import EXIT_ERROR, ConfigError, DataError, ServingError
 
 if TYPE_CHECKING:
@@ -23,24 +32,27 @@ def predict(
     recipe: RecipeOption,
     target: TargetOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the results go.")] = Path(),
+    tls_ca: TlsCaOption = None,
+    tls_certificate: TlsCertificateOption = None,
+    tls_key: TlsKeyOption = None,
+    tls_name: TlsNameOption = None,
 ) -> None:
     """Ask a model server to segment images.
 
     Writes <image>.mask.png (class indices, or one bit a class where classes overlap) and
     <image>.overlay.png (outlines to look at), and prints one line an image. Needs no workspace
-    when --target is given.
+    when --target is given. TLS is that of serving.tls of the recipe, or of the options.
 
     \b
     Examples:
       segtrail predict cells.png --recipe nuclei
       segtrail predict slides/*.tif --recipe nuclei --target gpu-1:8500 --out masks
+      segtrail predict cells.png --recipe nuclei --target gpu-1:8500 --tls-ca ca.crt
     """
-    from serving.client import SegmentationClient
-
     _refuse_same_names(images)
-    target = target or target_of(recipe)
+    endpoint = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name)
     failed = 0
-    with SegmentationClient(target) as client:
+    with endpoint.client() as client:
         task = _task_of(client, recipe)
         for path in images:
             try:
@@ -50,14 +62,6 @@ def predict(
                 print(f"error: {e}", file=sys.stderr, flush=True)
     if failed:
         raise typer.Exit(EXIT_ERROR)
-
-
-def target_of(recipe: str) -> str:
-    """Returns the address at which the recipe of the workspace says that it is served."""
-    from segtrail.params import load_recipe
-    from segtrail.workspace import Workspace
-
-    return load_recipe(Workspace.find(), recipe).serving.target
 
 
 def _task_of(client: SegmentationClient, recipe: str) -> Task:

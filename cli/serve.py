@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from segtrail.workspace import Workspace
 
 
 def serve(
@@ -25,6 +30,8 @@ def serve(
     addresses of this machine and asks nobody who they are. Else segtrail's own stand-in, which
     speaks the same gRPC protocol and answers this machine only. Runs until Ctrl-C.
 
+    Over TLS with --ssl_config_file; docs/serving.md has how to write that file.
+
     \b
     Examples:
       segtrail serve
@@ -32,7 +39,6 @@ def serve(
       segtrail serve -- --ssl_config_file=ssl.config
     """
     import os
-    import sys
 
     from segtrail.errors import ServingError
     from serving.launch import (
@@ -43,15 +49,17 @@ def serve(
         server_environment,
     )
 
+    port = port or free_port()
     if config is None:
         from segtrail.workspace import Workspace
 
-        config = Workspace.find().models_config
+        workspace = Workspace.find()
+        config = workspace.models_config
+        _warn_of_tls(workspace, port, flags or ())
     if not config.is_file():
         raise ServingError(
             f"{config}: not there; no model has been promoted yet", "segtrail retrain --recipe demo"
         )
-    port = port or free_port()
     command = server_command(port, config=config, more=flags or ())
     everywhere = Path(command[0]).name == TF_SERVING
     where = f"port {port} of all addresses" if everywhere else f"127.0.0.1:{port}"
@@ -63,3 +71,28 @@ def serve(
         )  # fmt: skip
     print(f"{describe_server()} on {where}, following {config}; Ctrl-C ends it", flush=True)
     os.execvpe(command[0], command, server_environment())
+
+
+def _warn_of_tls(workspace: Workspace, port: int, flags: Sequence[str]) -> None:
+    """Warns where the recipes' clients and this server would not understand each other."""
+    from segtrail.errors import ConfigError
+    from segtrail.params import load_params
+
+    speaks = any(flag.lstrip("-").startswith("ssl_config_file") for flag in flags)
+    try:
+        recipes = load_params(workspace.params).recipes
+    except ConfigError:
+        return  # a server needs no params.yaml
+    here = {"127.0.0.1", "localhost"}
+    others = [
+        name
+        for name, recipe in sorted(recipes.items())
+        for host, _, of in [recipe.serving.target.rpartition(":")]
+        if host in here and int(of) == port and (recipe.serving.tls is not None) != speaks
+    ]
+    if not others:
+        return
+    says = "has tls, and this server speaks none: add -- --ssl_config_file=FILE"
+    if speaks:
+        says = "has no tls, and this server speaks it: name its ca there"
+    print(f"warning: serving of {', '.join(others)} in params.yaml: {says}", file=sys.stderr)

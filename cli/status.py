@@ -162,7 +162,7 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
         _cell(results, "infra-validate", _served)
         + (", stale" if _of_before(results, "infra-validate", "limits", gate["limits"]) else ""),
         "-" if version is None else f"v{version}",
-        _server(name, recipe.serving.target),
+        _server(name, recipe, workspace.home),
     )
 
 
@@ -230,14 +230,22 @@ def _metrics(result: Any) -> str:
     return f"IoU {every['mean_iou']:.3f} {_SHORT[other]} {every[other]:.3f}"
 
 
-def _server(recipe: str, target: str) -> str:
-    """Returns what a server at `target` says it serves, or that there is none."""
+def _server(name: str, recipe: Recipe, home: Path) -> str:
+    """Returns what the recipe's server says it serves, or that there is none."""
     from segtrail.errors import ServingError
-    from serving.client import SegmentationClient
+    from serving.endpoint import Endpoint
+    from serving.failures import TlsError
 
+    target = recipe.serving.target
     try:
-        with SegmentationClient(target, timeout=ASK_S) as client:
-            states = client.status(recipe)
+        endpoint = Endpoint.of(recipe.serving, name, home)
+    except ServingError as e:
+        return f"{target}: {e.message}"
+    try:
+        with endpoint.client(ASK_S) as client:
+            states = client.status(name)
+    except TlsError as e:
+        return f"{target}: {e.found}"
     except ServingError as e:
         return f"{target}: model not served" if "not served" in e.message else f"{target}: none"
     serves = [f"v{version}" for version, state in sorted(states.items()) if state == "AVAILABLE"]

@@ -57,6 +57,7 @@ def promote(
         StageError: See `components.promotion.candidate.check`; or the load test failed, or the
             live server did not take the version. What served before serves on.
         LineageError: A fact that the provenance needs contradicts another.
+        ServingError: A file that `serving.tls` names cannot be read.
     """
     with _exclusive(workspace):
         for line in recovery.recover(workspace, name):
@@ -67,6 +68,7 @@ def promote(
             says = f"v{current.version} already serves"
             return Promotion(name, current.version, digest, changed=False, says=[says])
         candidate.check(workspace, name, digest, allow_dirty=allow_dirty)
+        steps.endpoint_of(workspace, name)  # what confirm needs, before anything changes
         plan = candidate.prepare(workspace, name, digest, by)
         lines = steps.walk(plan, steps.STEPS)
         return Promotion(name, plan.version, digest, changed=True, says=lines)
@@ -106,6 +108,7 @@ def rollback(
                 f"{plan.folder}: is not the model {plan.model_digest[:12]} that served",
                 f"segtrail audit {name}",
             )
+        steps.endpoint_of(workspace, name)  # what confirm needs, before anything changes
         lines = steps.walk(plan, steps.STEPS)
         return Promotion(name, version, plan.model_digest, changed=True, says=lines)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from lineage import ledger, links_data, links_ledger, links_model, links_results, links_source
 from lineage.evidence import Evidence
@@ -15,6 +16,10 @@ from lineage.link import BROKEN, NOT_CHECKED, Link, exit_code, look
 from segtrail.errors import LineageError, SegtrailError, ServingError
 from segtrail.workspace import Workspace
 from serving import config, store
+
+if TYPE_CHECKING:
+    from serving.endpoint import Endpoint
+    from serving.tls import Tls
 
 __all__ = ["Link", "audit", "exit_code"]
 
@@ -50,6 +55,7 @@ def audit(
     *,
     version: int | None = None,
     target: str | None = None,
+    tls: Tls | None = None,
     quick: bool = False,
 ) -> list[Link]:
     """Returns every link of the lineage of one served model. Never raises for a broken one.
@@ -60,15 +66,21 @@ def audit(
         version: Which version; by default the one that serves.
         target: `host:port` of a live server to start from; by default the serving
             configuration.
+        tls: How to trust that server; None: in clear.
         quick: Do not re-hash the data; that link is then `not checked`.
     """
     links: list[Link] = []
+    endpoint = None
+    if target:
+        from serving.endpoint import Endpoint
+
+        endpoint = Endpoint(target, tls)
     if version is None and not target and not _was_promoted(workspace, name):
         says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
         return [Link(each, NOT_CHECKED, says) for each, _ in _CHAIN]
     if version is None:
         try:
-            version = _serving(workspace, name, target)
+            version = _serving(workspace, name, endpoint)
         except Exception as e:
             says = e.message if isinstance(e, SegtrailError) else str(e)
             links.append(Link(_LIVE if target else _CHAIN[0][0], BROKEN, says))
@@ -78,14 +90,14 @@ def audit(
         rest = (each for each, _ in _CHAIN if each not in done)
         return links + [Link(each, NOT_CHECKED, "no version is known to serve") for each in rest]
     evidence = Evidence(workspace, name, version, quick)
-    if target and not links:
-        links.append(look(_LIVE, lambda: links_model.live(evidence, target)))
+    if endpoint and not links:
+        links.append(look(_LIVE, lambda: links_model.live(evidence, endpoint)))
     return links + [look(each, partial(check, evidence)) for each, check in _CHAIN]
 
 
-def _serving(workspace: Workspace, name: str, target: str | None) -> int:
-    if target:
-        return links_model.served_version(target, name)
+def _serving(workspace: Workspace, name: str, endpoint: Endpoint | None) -> int:
+    if endpoint:
+        return links_model.served_version(endpoint, name)
     found = config.champion(workspace.models_config, name)
     if found is None:
         raise LineageError(f"{workspace.models_config}: names no version of {name}")

@@ -11,9 +11,11 @@ from segtrail.errors import DataError, LineageError
 
 if TYPE_CHECKING:
     from serving.prediction import Prediction
+    from serving.tls import Tls
 
 # A graph evaluated on one kind of device and served on another rounds differently; pixels
 # whose probability lies on the threshold may then flip, and join two objects or part them.
+# docs/infra-validation.md has what was measured. PROBABILITY is in 255ths.
 MASK = 0.001
 COUNTS = 0.02
 PROBABILITY = 8
@@ -84,7 +86,11 @@ class Difference:
 
 
 def ask(
-    target: str, model: str, version: int | None, goldens: Sequence[Golden]
+    target: str,
+    model: str,
+    version: int | None,
+    goldens: Sequence[Golden],
+    tls: Tls | None = None,
 ) -> list[Difference]:
     """Asks a server for golden images, one a request.
 
@@ -93,6 +99,7 @@ def ask(
         model: The name it is served under.
         version: The version to ask; None for the one that requests without a version reach.
         goldens: What to ask.
+        tls: How to trust it; None: in clear.
 
     Returns:
         How each answer differs, in the order of `goldens`.
@@ -103,7 +110,7 @@ def ask(
     from serving.client import SegmentationClient
 
     found = []
-    with SegmentationClient(target) as client:
+    with SegmentationClient(target, tls=tls) as client:
         for golden in goldens:
             outputs = ["mask_png"]
             outputs += ["count"] if golden.count is not None else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lineage import golden, golden_answers, mlflow_record, provenance
 from lineage.evidence import Evidence, rest_on, same
 from segtrail.errors import LineageError
@@ -9,22 +11,34 @@ from segtrail.files import root_digest, tree_digests
 from segtrail.saved_model import PROOF_FOLDER
 from serving import config
 
-
-def served_version(target: str, recipe: str) -> int:
-    """Returns the version that requests without a version reach at a live server."""
-    from serving.client import SegmentationClient
-
-    with SegmentationClient(target) as client:
-        return client.served_version(recipe)
+if TYPE_CHECKING:
+    from serving.endpoint import Endpoint
 
 
-def live(e: Evidence, target: str) -> str:
+def served_version(endpoint: Endpoint, recipe: str) -> int:
+    """Returns the version that requests without a version reach at a live server.
+
+    Raises:
+        ServingError: It does not answer.
+        LineageError: TLS is the cause.
+    """
+    from serving.failures import TlsError
+
+    try:
+        with endpoint.client() as client:
+            return client.served_version(recipe)
+    except TlsError as e:  # a link has no hint
+        raise LineageError(f"{e.message}: {e.hint}") from None
+
+
+def live(e: Evidence, endpoint: Endpoint) -> str:
     """A live server answers as the evaluated model did."""
-    serves = served_version(target, e.recipe)
+    target, tls = endpoint
+    serves = served_version(endpoint, e.recipe)
     same(f"the version that {target} serves", serves, e.version, "what is audited")
     rest_on(lambda: e.stored_files)
     goldens = golden.read(e.folder / golden.FOLDER)
-    answered = golden_answers.ask(target, e.recipe, e.version, goldens)
+    answered = golden_answers.ask(target, e.recipe, e.version, goldens, tls)
     return f"{target} serves v{e.version}; {golden_answers.summary(answered, target)}"
 
 

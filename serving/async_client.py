@@ -42,7 +42,7 @@ class AsyncSegmentationClient:
         self, target: str, model: str = "", timeout: float = 60.0, tls: Tls | None = None
     ) -> None:
         self.target, self.model, self.timeout = target, model, timeout
-        self._channel = open_channel(grpc.aio, target, tls)
+        self._tls, self._channel = tls, open_channel(grpc.aio, target, tls)
         self._methods: dict[str, Any] = {}
 
     async def __aenter__(self) -> Self:
@@ -142,5 +142,8 @@ class AsyncSegmentationClient:
         try:
             response = await method(question.request, timeout=seconds)
         except grpc.RpcError as e:
-            raise questions.failure(e, self.target, question.which, seconds) from None
+            # looking into it blocks
+            raise await asyncio.to_thread(
+                questions.failure, e, self.target, question.which, seconds, self._tls
+            ) from None
         return question.result(response, self.target)

@@ -50,7 +50,7 @@ class SegmentationClient:
         self, target: str, model: str = "", timeout: float = 60.0, tls: Tls | None = None
     ) -> None:
         self.target, self.model, self.timeout = target, model, timeout
-        self._channel = open_channel(grpc, target, tls)
+        self._tls, self._channel = tls, open_channel(grpc, target, tls)
         self._methods: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -279,7 +279,7 @@ class SegmentationClient:
         try:
             return self._send(question, seconds)
         except grpc.RpcError as e:
-            raise questions.failure(e, self.target, question.which, seconds) from None
+            raise questions.failure(e, self.target, question.which, seconds, self._tls) from None
 
     def _send(self, question: Question[R], seconds: float) -> R:
         method = self._methods.get(question.method)

@@ -37,3 +37,17 @@ class StartError(ServingError):
     ) -> None:
         super().__init__(message, hint)
         self.said, self.log, self.ended_with = said, tuple(log), ended_with
+
+
+class TlsError(ServingError):
+    """Client and server do not understand or trust each other.
+
+    Args:
+        target: Which server.
+        found: What keeps them from it.
+        hint: What to do next.
+    """
+
+    def __init__(self, target: str, found: str, hint: str) -> None:
+        super().__init__(f"{target}: {found}", hint)
+        self.found = found

@@ -17,6 +17,7 @@ from serving import descriptions, protocol
 from serving.descriptions import Signature, VersionStatus
 from serving.prediction import Prediction
 from serving.protocol import tensors
+from serving.tls import Tls
 
 Image = bytes | str | os.PathLike[str] | npt.NDArray[np.integer[Any]]
 R = TypeVar("R")
@@ -185,9 +186,16 @@ def encoded(image: Image, name: str) -> bytes:
     return image
 
 
-def failure(error: Any, target: str, which: Which, timeout: float) -> ServingError:
-    """Returns what a gRPC error means, and what to do about it."""
+def failure(
+    error: Any, target: str, which: Which, timeout: float, tls: Tls | None = None
+) -> ServingError:
+    """Returns what a gRPC error means, and what to do about it; connects anew to find out."""
     code, says = error.code(), descriptions.one_line(error.details())
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        from serving import tls_probe
+
+        if (found := tls_probe.why(target, tls)) is not None:
+            return found
     if code == grpc.StatusCode.UNAVAILABLE:
         return ServingError(
             f"{target}: no model server answers ({says})",

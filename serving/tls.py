@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import grpc
 
 from segtrail.errors import ServingError
+
+_BEGIN = re.compile(rb"-----BEGIN ([^-\r\n]+)-----")
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,19 @@ class Tls:
         """Reads the PEM files.
 
         Raises:
-            ServingError: One cannot be read or is not PEM, or a key comes without its
-                certificate.
+            ServingError: One cannot be read, is not PEM or holds something else, a key has a
+                passphrase, or comes without its certificate.
         """
         if (key is None) != (certificate is None):
             raise ServingError(
                 "TLS: the client's key and its certificate come together; one is missing"
             )
         return cls(
-            ca=_pem(ca), key=_pem(key), certificate=_pem(certificate), name=name
-        )  # fmt: skip
+            ca=_pem(ca, "CERTIFICATE"),
+            key=_pem(key, "PRIVATE KEY"),
+            certificate=_pem(certificate, "CERTIFICATE"),
+            name=name,
+        )
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Returns gRPC's credentials."""
@@ -59,13 +65,21 @@ class Tls:
         return [("grpc.ssl_target_name_override", self.name)] if self.name else []
 
 
-def _pem(path: Path | None) -> bytes | None:
+def _pem(path: Path | None, label: str) -> bytes | None:
     if path is None:
         return None
     try:
         found = path.read_bytes()
     except OSError as e:
         raise ServingError(f"{path}: cannot be read: {e.strerror}") from None
-    if b"-----BEGIN " not in found:
+    labels = [match.decode("ascii", "replace") for match in _BEGIN.findall(found)]
+    if not labels:
         raise ServingError(f"{path}: expected a PEM file (-----BEGIN ...-----)")
+    if not any(has.endswith(label) for has in labels):
+        raise ServingError(f"{path}: expected a {label} in it; found {', '.join(labels)}")
+    if "ENCRYPTED PRIVATE KEY" in labels or b"Proc-Type: 4,ENCRYPTED" in found:
+        raise ServingError(
+            f"{path}: the key has a passphrase, for which gRPC does not ask",
+            f"openssl pkey -in {path} -out FILE   (keep that file from others: chmod 600)",
+        )
     return found

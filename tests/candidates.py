@@ -8,7 +8,7 @@ from typing import Any
 BUMP = (3, 5, 40)  # row, column, 255ths
 
 
-def save(path: Path, kind: str = "good", threshold: int = 100) -> None:
+def save(path: Path | str, kind: str = "good", threshold: int = 100) -> None:
     """Saves a model of one class, `nucleus`, with objects: what is brighter than `threshold`.
 
     Args:

@@ -20,7 +20,7 @@ class Signed:
 
 
 class Authority:
-    """Signs certificates that are valid for an hour."""
+    """Signs certificates, its own valid for an hour."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -29,11 +29,11 @@ class Authority:
         self._certificate = self._sign(self._name, self._key.public_key(), (own, True))
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def sign(self, host: str) -> Signed:
-        """Returns a new key whose certificate names a host."""
+    def sign(self, host: str, hours: float = 1) -> Signed:
+        """Returns a new key whose certificate names a host, and ends in so many hours."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(host)])
-        certificate = self._sign(_name(host), key.public_key(), (names, False))
+        certificate = self._sign(_name(host), key.public_key(), (names, False), hours)
         return Signed(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -43,16 +43,17 @@ class Authority:
             certificate.public_bytes(serialization.Encoding.PEM),
         )
 
-    def _sign(self, subject, public, extension) -> x509.Certificate:
+    def _sign(self, subject, public, extension, hours: float = 1) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
+        begins = now - datetime.timedelta(days=1)
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_before(begins)
+            .not_valid_after(now + datetime.timedelta(hours=hours))
             .add_extension(extension[0], critical=extension[1])
         )
         return builder.sign(self._key, hashes.SHA256())

@@ -42,7 +42,7 @@ STAGES = {
     "train": (["artifacts/demo/examples"], ["model", "training"]),
     "evaluate": (["artifacts/demo/model"], ["evaluation"]),
 }
-GITIGNORE = "/data\n/artifacts/\n/mlruns/\n/mlflow.db*\n/serving/\n/.segtrail/\n/made/\n"
+GITIGNORE = "/data\n/artifacts/\n/mlruns/\n/mlflow.db*\n/serving/\n/.segtrail/\n/made/\n/tls/\n"
 
 
 _templates: dict[str, Workspace] = {}
@@ -119,9 +119,11 @@ def retrain(
     root, made = workspace.root, workspace.root / "made"
     shutil.rmtree(made, ignore_errors=True)
     if saved_model:
+        save = "import candidates, sys; candidates.save(sys.argv[1], threshold=int(sys.argv[2]))"
         subprocess.run(
-            [sys.executable, "-c", SAVE, str(made / "model"), str(threshold)], check=True
-        )
+            [sys.executable, "-c", save, str(made / "model"), str(threshold)],
+            cwd=Path(__file__).parent, check=True,
+        )  # fmt: skip
     else:
         write_model(made / "model", threshold)
     model_digest = digest(made / "model")
@@ -146,7 +148,7 @@ def retrain(
             "recipe": dump(load_recipe(workspace, RECIPE)),
         },
     )
-    counts = not saved_model  # that one answers masks alone
+    counts = not saved_model  # that one counts no components
     _evaluate(workspace, made / "evaluation", answers_by or threshold, model_digest, counts)
     dvc(root, "repro", "--quiet", "--force")
     git.commit(root, ["dvc.lock"], f"Train with threshold {threshold}")
@@ -423,28 +425,5 @@ SERVER = textwrap.dedent(
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     over.wait()
     server.stop(0)
-    """
-)
-
-
-SAVE = textwrap.dedent(
-    """
-    import sys
-    import tensorflow as tf
-
-    class Threshold(tf.Module):
-        def __init__(self, threshold):
-            self.threshold = tf.Variable(threshold, dtype=tf.int32)
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-        def serve(self, image_bytes):
-            def mask(png):
-                grey = tf.cast(tf.io.decode_png(png, channels=1), tf.int32)
-                return tf.io.encode_png(tf.cast(grey > self.threshold, tf.uint8))
-
-            return {"mask_png": tf.map_fn(mask, image_bytes)}
-
-    model = Threshold(int(sys.argv[2]))
-    tf.saved_model.save(model, sys.argv[1], signatures={"serving_default": model.serve})
     """
 )

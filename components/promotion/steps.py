@@ -17,10 +17,12 @@ from lineage import golden, golden_answers, ledger
 from segtrail import git
 from segtrail.errors import LineageError, ServingError, StageError
 from segtrail.params import load_recipe
+from segtrail.workspace import Workspace
 from serving import config, store
 
 if TYPE_CHECKING:
     from serving.client import SegmentationClient
+    from serving.endpoint import Endpoint
 
 CONFIRM_WITHIN_S = 120.0
 FIRST_WITHIN_S = 10.0  # in which a server that polls the configuration hears of a new model
@@ -72,10 +74,9 @@ def serve(plan: Plan) -> str:
 
 def confirm(plan: Plan) -> str:
     """Waits until the live server serves the version, if a server of this recipe answers."""
-    from serving.client import SegmentationClient
-
-    target = load_recipe(plan.workspace, plan.recipe).serving.target
-    with SegmentationClient(target, timeout=_PROBE_S) as client:
+    endpoint = endpoint_of(plan.workspace, plan.recipe)
+    target = endpoint.target
+    with endpoint.client(_PROBE_S) as client:
         if not _is_listening(target):
             plan.notes["confirmed"] = f"nothing is listening at {target}; {_STANDS}"
         elif (stranger := _why_not_ours(plan, client)) is not None:
@@ -188,6 +189,17 @@ def _record(plan: Plan, event: str, details: Mapping[str, Any]) -> None:
         by=plan.by,
         details=dict(details),
     )
+
+
+def endpoint_of(workspace: Workspace, recipe: str) -> Endpoint:
+    """Returns the live server that confirms a promotion.
+
+    Raises:
+        ServingError: A file for TLS cannot be read, or is not what it should be.
+    """
+    from serving.endpoint import Endpoint
+
+    return Endpoint.of(load_recipe(workspace, recipe).serving, recipe, workspace.home)
 
 
 def _why_not_ours(plan: Plan, client: SegmentationClient) -> str | None:

@@ -4,9 +4,46 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from segtrail.settings.base import Strict
+
+
+class Tls(Strict):
+    """How commands reach `target` over TLS; `{}` trusts the authorities that gRPC brings along.
+
+    Paths of PEM files, relative to the workspace or absolute; params.yaml is in git, so that no key
+    belongs into it.
+    """
+
+    ca: str | None = Field(
+        default=None, description="certificates of the authorities that vouch for the server"
+    )
+    certificate: str | None = Field(
+        default=None, description="the client's own, where the server asks for one; with `key`"
+    )
+    key: str | None = Field(default=None, description="of `certificate`, without a passphrase")
+    name: str | None = Field(
+        default=None, description="in the server's certificate, where it is not that of `target`"
+    )
+
+    @field_validator("ca", "certificate", "key")
+    @classmethod
+    def _a_path(cls, given: str | None) -> str | None:
+        if given is not None and ("-----BEGIN" in given or not given.strip()):
+            raise ValueError(
+                "expected the path of a PEM file, not its text: params.yaml is in git, and a key "
+                "in it is known to all who read it"
+                if given.strip()
+                else "expected the path of a PEM file; got nothing"
+            )
+        return given
+
+    @model_validator(mode="after")
+    def _key_with_certificate(self) -> Tls:
+        if (self.key is None) != (self.certificate is None):
+            raise ValueError("key and certificate come together; one is missing")
+        return self
 
 
 class Serving(Strict):
@@ -16,6 +53,9 @@ class Serving(Strict):
         default="127.0.0.1:8500",
         pattern=r"^[^\s:/]+:\d{1,5}$",
         description="host:port, gRPC",
+    )
+    tls: Tls | None = Field(
+        default=None, description="how `target` is reached over TLS; by default in clear"
     )
     golden_images: Annotated[int, Field(ge=1, le=64)] = Field(
         default=5, description="test images that a server must answer as evaluation did"

@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cli import main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -74,3 +77,29 @@ def test_nothing_promoted_yet(becomes, capsys):
     assert main._run(["serve", "--config", "nowhere.config"]) == 1
     assert "no model has been promoted yet" in capsys.readouterr().err
     assert becomes == []
+
+
+@pytest.mark.parametrize(
+    ("tls", "flags", "says"),
+    [
+        ({}, ["--ssl_config_file=ssl.config"], None),
+        ({}, ["--enable_batching"], "has tls, and this server speaks none"),
+        (None, ["--ssl_config_file=ssl.config"], "has no tls, and this server speaks it"),
+        (None, [], None),
+    ],
+)
+def test_recipes_and_a_server_that_would_not_understand_each_other(
+    becomes, tmp_path, capsys, tls, flags, says
+):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, recipe in params["recipes"].items():
+        here = name == "demo"
+        recipe["serving"] |= {"target": f"127.0.0.1:{9000 + here}", "tls": tls if here else None}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "dvc.yaml").write_text("stages: {}")
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving/models.config").write_text("")
+    assert main._run(["serve", "--port", "9001", "--", *flags]) == 0
+    err = capsys.readouterr().err
+    assert becomes
+    assert err == "" if says is None else f"serving of demo in params.yaml: {says}" in err

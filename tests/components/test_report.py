@@ -16,9 +16,9 @@ from components.report import write_report
 from components.reporting import gallery
 from components.scoring.answers import Said
 from model.examples import Example
-from segtrail.artifacts import Evaluation, Verdict
+from segtrail.artifacts import Evaluation, InfraValidation, Verdict
 from segtrail.errors import MissingArtifactError, StageError
-from segtrail.files import write_json
+from segtrail.files import read_json, write_json
 from segtrail.images import encode_png
 from segtrail.task import Task
 from segtrail.workspace import Workspace
@@ -47,6 +47,37 @@ def test_the_verdict_is_first_then_rules_metrics_plots_and_images(page):
     assert "the recipe compares no candidate with the champion" in page
     assert "mean_iou &gt;= 0.1 on rare" in page
     assert "(does not decide)" in page
+
+
+def test_why_a_candidate_does_not_serve_is_shown(workspace):
+    digest = read_json(Verdict.of(workspace, "r").path)["model_digest"]
+    failure = {
+        "reason": "load-error", "says": "No such file <variables>\n  line of a log",
+        "hint": "dvc checkout artifacts/r/model", "details": {},
+    }  # fmt: skip
+    result = {
+        "model_digest": digest, "passed": False, "failures": [failure], "size_mb": 1.25,
+        "server": "a server", "says": failure["says"],
+    }  # fmt: skip
+    path = InfraValidation.of(workspace, "r").result
+    write_json(path, result)
+    page = write_report(workspace, "r").read_text(encoding="utf-8")
+    shown = page[page.index("Where it serves") : page.index("<h2>Metrics</h2>")]
+    assert "does not serve" in shown
+    assert "<strong>load-error</strong>" in shown
+    assert "No such file &lt;variables&gt;" in shown
+    assert "What to do: dvc checkout artifacts/r/model" in shown
+    assert "<td>size of the SavedModel</td>" in shown
+    assert "memory" not in shown
+    measured = {"passed": True, "failures": [], "requests_ms": [10.0, 30.0, 20.0]}
+    write_json(path, result | measured | {"memory_mb": 812.4, "says": "answered as evaluated"})
+    page = write_report(workspace, "r").read_text(encoding="utf-8")
+    shown = page[page.index("Where it serves") : page.index("<h2>Metrics</h2>")]
+    for words in ("812 MB", "20 ms, the median of 3", "answered as evaluated", "serves</span>"):
+        assert words in shown
+    write_json(path, result | {"model_digest": "of another"})
+    page = write_report(workspace, "r").read_text(encoding="utf-8")
+    assert "Where it serves" not in page
 
 
 def test_every_name_is_escaped_and_nothing_is_fetched(page):

@@ -225,7 +225,7 @@ class Small:
             *parents, last = (int(p) if p.isdigit() else p for p in path.split("."))
             for part in parents:
                 node = node[part]
-            assert node[last] != value
+            assert (node.get(last) if isinstance(node, dict) else node[last]) != value
             node[last] = value
             return yaml.safe_dump(params)
 

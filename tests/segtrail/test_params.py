@@ -64,6 +64,9 @@ def test_an_unknown_key_in_a_list_of_rules(raw, tmp_path):
         ("validation", "min_side", 5000, "min_side (5000) must not be above max_side (4096)"),
         ("serving", "target", "host:0", "got 'host:0'; the port should be between 1 and 65535"),
         ("serving", "target", "host:65536", "the port should be between 1 and 65535"),
+        ("serving", "tls", {"key": "tls/key"}, "key and certificate come together"),
+        ("serving", "tls", {"ca": " "}, "expected the path of a PEM file; got nothing"),
+        ("serving", "tls", {"caa": "x"}, "allowed here: ca, certificate, key, name. Did you mean"),
         ("objects", "min_size", None, "got None; input should be a valid integer"),
         ("training", "seed", -1, "got -1; input should be greater than or equal to 0"),
         ("drift", "seed", 2**32, "got 4294967296; input should be less than 4294967296"),
@@ -74,6 +77,14 @@ def test_a_wrong_value_says_what_was_given_and_what_is_allowed(
 ):
     raw["recipes"]["demo"].setdefault(section, {})[key] = value
     assert says in problem(raw, tmp_path)
+
+
+def test_a_key_in_params_yaml_is_refused_and_not_repeated(raw, tmp_path):
+    key = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"
+    raw["recipes"]["demo"]["serving"]["tls"] = {"key": key, "certificate": "tls/certificate"}
+    said = problem(raw, tmp_path)
+    assert "recipes.demo.serving.tls.key: expected the path of a PEM file, not its text" in said
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize(

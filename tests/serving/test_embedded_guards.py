@@ -21,6 +21,7 @@ from segtrail.errors import ServingError
 from segtrail.images import encode_png
 from serving import launch, protocol
 from serving.client import SegmentationClient
+from serving.failures import TlsError
 from serving.protocol import tensors
 from serving.tls import Tls
 
@@ -223,20 +224,24 @@ def memory_mib(pid: int) -> float:
 
 
 def test_who_has_no_certificate_is_not_let_in(guarded):
-    known = guarded.authority.pem
+    known, ours = guarded.authority.pem, (guarded.tls.key, guarded.tls.certificate)
     strangers = Authority().sign("app")
-    for tls in (
-        None,
-        Tls(known, name="models.example"),
-        Tls(known, strangers.key, strangers.certificate, "models.example"),
-        Tls(known, guarded.tls.key, guarded.tls.certificate, "another.example"),
-        Tls(Authority().pem, guarded.tls.key, guarded.tls.certificate, "models.example"),
-    ):
+    theirs, name = (strangers.key, strangers.certificate), "models.example"
+    for tls, found, option in (
+        (None, "the server speaks TLS; this client does not", "--tls-ca"),
+        (Tls(known, name=name), "client_verify.; this client shows none", "--tls-certificate"),
+        (Tls(known, *theirs, name), "client_verify.; it does not know the", "--tls-certificate"),
+        (Tls(known, *ours, "another.example"), "is for models.example, not for another.example",
+         "--tls-name models.example"),
+        (Tls(known, *ours), "is for models.example, not for 127.0.0.1", "--tls-name"),
+        (Tls(Authority().pem, *ours, name), "not signed by the authorities given", "--tls-ca"),
+    ):  # fmt: skip
         with (
             SegmentationClient(guarded.target, timeout=3, tls=tls) as client,
-            pytest.raises(ServingError, match=r"no model server answers|no answer"),
+            pytest.raises(TlsError, match=found) as e,
         ):
             client.served_version("tiny")
+        assert option in (e.value.hint or "")
 
 
 def test_our_client_over_tls_from_files(guarded, tmp_path):
