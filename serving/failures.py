@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from segtrail.errors import ServingError
 
@@ -28,15 +29,24 @@ class StartError(ServingError):
         hint: What to do next.
         said: What the server says of the model; empty if nothing.
         log: The last lines of its log that tell of a failure.
+        log_file: All of it.
         ended_with: The exit code of its process, negative for a signal; None: it ran to the end
             of the waiting.
     """
 
     def __init__(
-        self, message: str, hint: str | None, said: str, log: Sequence[str], ended_with: int | None
+        self,
+        message: str,
+        hint: str | None,
+        *,
+        said: str,
+        log: Sequence[str],
+        log_file: Path,
+        ended_with: int | None,
     ) -> None:
         super().__init__(message, hint)
-        self.said, self.log, self.ended_with = said, tuple(log), ended_with
+        self.said, self.log, self.log_file = said, tuple(log), log_file
+        self.ended_with = ended_with
 
 
 class TlsError(ServingError):

@@ -157,9 +157,13 @@ def running_server(
             said = e.said if isinstance(e, LoadError) else server_log.why_not_loaded(log)
             lines = server_log.last_lines(log)
             raise StartError(
-                f"{e.message}\n{log}:\n{server_log.in_lines(lines)}",
-                e.hint, said, lines, process.poll(),
-            ) from None  # fmt: skip
+                f"{e.message}\n{server_log.in_lines(lines, log)}",
+                e.hint,
+                said=said,
+                log=lines,
+                log_file=log,
+                ended_with=process.poll(),
+            ) from None
         yield RunningServer(target, describe_server(), found, process.pid, log, process.poll)
     finally:
         _stop(process)

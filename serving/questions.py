@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from serving.tls import Tls
 
 Image = bytes | str | os.PathLike[str] | npt.NDArray[np.integer[Any]]
 R = TypeVar("R")
+
+_NOT_CONNECTED = re.compile(r"failed to connect|backends failing|handshake|socket closed", re.I)
 
 # TensorFlow has no TIFF decoder, and takes the indices of a BMP's palette for its pixels.
 _RECODED = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
@@ -191,7 +194,8 @@ def failure(
 ) -> ServingError:
     """Returns what a gRPC error means, and what to do about it; connects anew to find out."""
     code, says = error.code(), descriptions.one_line(error.details())
-    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    # not what a server that is reached says of itself: one with too much to do is left alone
+    if code == grpc.StatusCode.UNAVAILABLE and _NOT_CONNECTED.search(says):
         from serving import tls_probe
 
         if (found := tls_probe.why(target, tls)) is not None:

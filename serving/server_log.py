@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 MOST = 20
@@ -30,9 +31,9 @@ def why_not_loaded(log: Path) -> str:
     return _ENDS.sub("", found[-1]) if found else ""
 
 
-def in_lines(lines: list[str]) -> str:
+def in_lines(lines: Sequence[str], log: Path) -> str:
     """Returns lines of a log as a message shows them."""
-    return "\n".join(f"  {line}" for line in lines) or "  (empty)"
+    return "\n".join([f"{log}:", *(f"  {line}" for line in lines or ["(empty)"])])
 
 
 def _lines(log: Path) -> list[str]:

@@ -22,9 +22,12 @@ _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # with which HTT
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
 _NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64  # OpenSSL's X509_V_ERR_...
 
-_GIVE = "{}, or serving.tls of the recipe in params.yaml"
-_CA = _GIVE.format("--tls-ca FILE, the authority that signed it")
-_CLIENT = _GIVE.format("--tls-certificate FILE --tls-key FILE, signed by whom it knows")
+_IN_PARAMS = "of the recipe in params.yaml"
+_CA = f"--tls-ca FILE, the authority that signed its certificate; or serving.tls.ca {_IN_PARAMS}"
+_CLIENT = (
+    "--tls-certificate FILE --tls-key FILE, signed by an authority that it knows; or "
+    f"serving.tls.certificate and .key {_IN_PARAMS}"
+)
 _CLEAR = "leave out --tls-..., or serving.tls of the recipe; or start it with --ssl_config_file"
 
 
@@ -110,7 +113,8 @@ def _of_certificate(
         return TlsError(
             target,
             f"the server's certificate is for {', '.join(names) or 'no name'}, not for {name}",
-            _GIVE.format(f"--tls-name {names[0] if names else 'NAME'} if that is the server meant"),
+            f"--tls-name {names[0] if names else 'NAME'}, if that is the server meant; or "
+            f"serving.tls.name {_IN_PARAMS}",
         )
     given = "the authorities given" if tls.ca else "any authority that gRPC brings along"
     says = f"the server's certificate is not signed by {given} ({e.verify_message})"

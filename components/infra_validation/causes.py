@@ -40,7 +40,7 @@ def of_start(e: StartError, recipe: str) -> Failure:
     details: dict[str, Any] = {
         "server_said": e.said, "log": list(e.log), "exit_code": e.ended_with
     }  # fmt: skip
-    log = f"\nits log:\n{server_log.in_lines(list(e.log))}"
+    log = f"\n{server_log.in_lines(e.log, e.log_file)}"
     if (variable := _missing_variable(e.said)) is not None:
         return _variable(variable, "its warm-up request", details)
     if e.said:
@@ -75,7 +75,7 @@ def of_request(e: ServingError, server: RunningServer, recipe: str) -> Failure:
     if (code := server.exit_code()) is not None:
         lines = server_log.last_lines(server.log)
         details |= {"log": lines, "exit_code": code}
-        log = f"\nits log:\n{server_log.in_lines(lines)}"
+        log = f"\n{server_log.in_lines(lines, server.log)}"
         return _ended(code, "while it answered", recipe, details, log)
     says = f"the server loads the SavedModel, but does not answer: {e.message}"
     return Failure(REQUEST_ERROR, says, _asked_here(recipe), details)

@@ -46,4 +46,5 @@ def test_a_log_without_news_gives_its_end_and_an_empty_one_nothing(tmp_path):
     assert server_log.why_not_loaded(log) == ""
     log.write_text("\n")
     assert server_log.last_lines(log) == []
-    assert server_log.in_lines([]) == "  (empty)"
+    assert server_log.in_lines([], log) == f"{log}:\n  (empty)"
+    assert server_log.in_lines(["a", "b"], log) == f"{log}:\n  a\n  b"
