@@ -232,11 +232,19 @@ def infra_validate(recipe: RecipeOption) -> None:
     try:
         found = run(Workspace.find(), recipe)
     except StageError:
-        _report(recipe)
+        _report_if_judged(recipe)
         raise
-    _report(recipe)
+    _report_if_judged(recipe)
     if found["verdict"] != "pass":
         _refuse(recipe, found)
+
+
+def _report_if_judged(recipe: str) -> None:
+    """Writes the gate's report anew, which tells how the candidate serves."""
+    from segtrail.artifacts import Verdict
+
+    if Verdict.of(Workspace.find(), recipe).exists:
+        _report(recipe)
 
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
