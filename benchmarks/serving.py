@@ -166,8 +166,12 @@ def change(client: Any, pid: int, path: Path, models: Path, sent: bytes, changes
     for number in range(changes):
         version = 2 - number % 2
         allowed.add(version)
-        config.set_champion(path, "m", models, version)
+        config.set_champion(path, "m", models, 3 - version, beside=version)
         client.wait_until_available("m", version)
+        config.set_champion(path, "m", models, version, beside=3 - version)
+        while client.served_version("m", "stable") != version:
+            time.sleep(0.05)
+        config.set_champion(path, "m", models, version)
         while client.status("m").get(3 - version) != "END":
             time.sleep(0.05)
         allowed.discard(3 - version)

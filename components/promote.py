@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.promotion import agreement, candidate, recovery, steps
+from components.promotion import agreement, candidate, live, recovery, steps, walk
 from components.promotion.plan import Plan
 from lineage import forced, ledger
 from segtrail import git
@@ -68,9 +68,9 @@ def promote(
             says = f"v{current.version} already serves"
             return Promotion(name, current.version, digest, changed=False, says=[says])
         candidate.check(workspace, name, digest, allow_dirty=allow_dirty)
-        steps.endpoint_of(workspace, name)  # what confirm needs, before anything changes
+        live.endpoint_of(workspace, name)  # what confirm needs, before anything changes
         plan = candidate.prepare(workspace, name, digest, by)
-        lines = steps.walk(plan, steps.STEPS)
+        lines = walk.walk(plan, steps.STEPS)
         return Promotion(name, plan.version, digest, changed=True, says=lines)
 
 
@@ -108,8 +108,8 @@ def rollback(
                 f"{plan.folder}: is not the model {plan.model_digest[:12]} that served",
                 f"segtrail audit {name}",
             )
-        steps.endpoint_of(workspace, name)  # what confirm needs, before anything changes
-        lines = steps.walk(plan, steps.STEPS)
+        live.endpoint_of(workspace, name)  # what confirm needs, before anything changes
+        lines = walk.walk(plan, steps.STEPS)
         return Promotion(name, version, plan.model_digest, changed=True, says=lines)
 
 

@@ -14,7 +14,7 @@ from segtrail.settings.metrics import FOREGROUND, KINDS, metrics_of
 from segtrail.settings.network import Network
 from segtrail.settings.objects import Objects
 from segtrail.settings.preprocessing import Preprocessing
-from segtrail.settings.serving import Serving
+from segtrail.settings.serving import CANARY_SUFFIX, Serving
 from segtrail.settings.training import Training
 from segtrail.settings.tuning import Tuning
 from segtrail.settings.validation import Validation
@@ -72,6 +72,11 @@ class Params(Strict):
             if BACKGROUND in dataset.classes:
                 raise ValueError(f"datasets.{name}.classes: {NO_BACKGROUND}")
         for name, recipe in self.recipes.items():
+            if name.endswith(CANARY_SUFFIX):
+                raise ValueError(
+                    f"recipes.{name}: names that end in {CANARY_SUFFIX} are those under which "
+                    "canaries are served; call the recipe something else"
+                )
             if recipe.dataset not in self.datasets:
                 raise ValueError(
                     f"recipes.{name}.dataset is {recipe.dataset!r}, which is not under "

@@ -122,9 +122,10 @@ class AsyncSegmentationClient:
         """Returns what the model says about itself: class names, recipe, data version, ..."""
         return await self._ask(questions.metadata(Which(model or self.model, version)))
 
-    async def served_version(self, model: str = "") -> int:
-        """Returns the version that answers when none is named."""
-        return await self._ask(questions.served_version(Which(model or self.model)))
+    async def served_version(self, model: str = "", label: str | None = None) -> int:
+        """Returns the version that answers when none is named, or to a label."""
+        which = Which(model or self.model, label=label)
+        return await self._ask(questions.served_version(which))
 
     async def statuses(self, model: str = "") -> list[VersionStatus]:
         """Returns what the server says about every version it knows, ascending."""

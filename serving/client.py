@@ -212,13 +212,13 @@ class SegmentationClient:
         """
         return self._ask(questions.signatures(Which(model, version)))
 
-    def served_version(self, model: str) -> int:
-        """Returns the version that answers when none is named.
+    def served_version(self, model: str, label: str | None = None) -> int:
+        """Returns the version that answers when none is named, or to a label.
 
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        return self._ask(questions.served_version(Which(model)))
+        return self._ask(questions.served_version(Which(model, label=label)))
 
     def statuses(self, model: str) -> list[VersionStatus]:
         """Returns what the server says about every version it knows, ascending.

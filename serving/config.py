@@ -1,28 +1,25 @@
 """Which version serves: `serving/models.config`, TF Serving's ModelServerConfig as text proto.
 
-The file names one version for each model, by the policy `specific`. It carries no version
-labels: a server refuses a label on a version that it has not loaded yet, so a label would
-have to follow in a second write.
+Each recipe is a model, whose versions are named by the policy `specific`, with the label `stable`
+on the champion. While the champion changes, the file names the old and the new version: a server
+takes no file that moves a label to a version that it has not loaded (see
+`components.promotion.changeover`). A canary is a model of its own, with one version and no label.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
-
 from segtrail.errors import ServingError
-from segtrail.files import write_text
-from serving.protocol import ModelConfig, ModelServerConfig
+from segtrail.settings.serving import canary_of
+from serving import config_text
+from serving.protocol import ModelConfig
 
-_HEADER = "# Which version of each model serves. Written by segtrail; model servers poll it.\n"
 _PLATFORM = "tensorflow"
+STABLE = "stable"  # the label of the champion
 
 
 @dataclass(frozen=True)
@@ -53,52 +50,91 @@ def read(path: Path) -> dict[str, ServedModel]:
             tuple(entry.model_version_policy.specific.versions),
             dict(entry.version_labels),
         )
-        for entry in _parse(path).model_config_list.config
+        for entry in config_text.entries(path)
     }
 
 
 def champion(path: Path, name: str) -> int | None:
-    """Returns the version of the model that serves, or None if none does.
+    """Returns the version that the label `stable` is on, or None if the model is not served.
+
+    Without labels, as a canary is and as earlier segtrails wrote it, it is the only version.
 
     Raises:
-        ServingError: See `read`; or the file does not name exactly one version.
+        ServingError: See `read`; or the file has no such label on one of the versions it names.
     """
     model = read(path).get(name)
     if model is None:
         return None
-    if len(model.versions) != 1:
+    found = model.labels.get(STABLE)
+    if found is None and len(model.versions) == 1:
+        return model.versions[0]
+    if found is None or found not in model.versions:
         raise ServingError(
-            f"{path}: model {name!r} must name one version (model_version_policy {{ specific }}); "
-            f"found {len(model.versions)}"
+            f"{path}: model {name!r} must name one version (model_version_policy {{ specific }}), "
+            f"or have the label {STABLE!r} on one of several; found the versions "
+            f"{', '.join(map(str, model.versions)) or 'none'} and the label on {found or 'none'}"
         )
-    return model.versions[0]
+    return found
 
 
-def set_champion(path: Path, name: str, base_path: Path, version: int) -> None:
-    """Makes `version` the one that serves; other models stay as they are. Atomic.
+def canary(path: Path, recipe: str) -> int | None:
+    """Returns the version that is served as the canary of a recipe, or None.
+
+    Raises:
+        ServingError: See `champion`.
+    """
+    return champion(path, canary_of(recipe))
+
+
+def set_champion(
+    path: Path, name: str, base_path: Path, version: int, *, beside: int | None = None
+) -> None:
+    """Puts the label `stable` on a version; other models stay as they are. Atomic.
+
+    Args:
+        path: The file.
+        name: The model.
+        base_path: The absolute folder that holds one folder a version.
+        version: The version that gets the label.
+        beside: Another version that is loaded, too.
 
     Raises:
         ServingError: The file that is there cannot be read; it is left as it is.
-        ValueError: The name is empty, the path relative or the version below 1.
+        ValueError: The name is empty, the path relative or a version below 1.
     """
-    wanted = _entry(name, base_path, version)
-    with _locked(path):
-        _write(path, [*(e for e in _entries(path) if e.name != name), wanted])
+    versions = {version} if beside is None else {version, beside}
+    _put(path, _entry(name, base_path, versions, {STABLE: version}))
 
 
-def write_anew(path: Path, champions: Mapping[str, tuple[Path, int]]) -> None:
+def set_canary(path: Path, recipe: str, base_path: Path, version: int) -> None:
+    """Makes a version the canary of a recipe, under a name of its own. Atomic.
+
+    Raises:
+        ServingError: See `set_champion`.
+        ValueError: See `set_champion`.
+    """
+    _put(path, _entry(canary_of(recipe), base_path, {version}, {}))
+
+
+def write_anew(
+    path: Path,
+    champions: Mapping[str, tuple[Path, int]],
+    canaries: Mapping[str, tuple[Path, int]] | None = None,
+) -> None:
     """Replaces the file, whatever it holds, by one that names just these. Atomic.
 
     Args:
         path: The file.
-        champions: `{model: (absolute base path, version)}`.
+        champions: `{recipe: (absolute base path, version)}`.
+        canaries: Likewise.
 
     Raises:
         ValueError: See `set_champion`.
     """
-    entries = [_entry(name, base, version) for name, (base, version) in champions.items()]
-    with _locked(path):
-        _write(path, entries)
+    entries = [_entry(n, base, {v}, {STABLE: v}) for n, (base, v) in champions.items()]
+    entries += [_entry(canary_of(n), base, {v}, {}) for n, (base, v) in (canaries or {}).items()]
+    with config_text.locked(path):
+        config_text.write(path, entries)
 
 
 def withdraw(path: Path, name: str) -> None:
@@ -107,75 +143,26 @@ def withdraw(path: Path, name: str) -> None:
     Raises:
         ServingError: See `set_champion`.
     """
-    with _locked(path):
-        entries = _entries(path)
+    with config_text.locked(path):
+        entries = config_text.entries(path)
         kept = [entry for entry in entries if entry.name != name]
         if len(kept) != len(entries):
-            _write(path, kept)
+            config_text.write(path, kept)
 
 
-def _entry(name: str, base_path: Path, version: int) -> Any:
-    if not name or version < 1 or not base_path.is_absolute():
+def _put(path: Path, wanted: Any) -> None:
+    with config_text.locked(path):
+        others = [entry for entry in config_text.entries(path) if entry.name != wanted.name]
+        config_text.write(path, [*others, wanted])
+
+
+def _entry(name: str, base_path: Path, versions: Set[int], labels: Mapping[str, int]) -> Any:
+    if not name or min(versions) < 1 or not base_path.is_absolute():
         raise ValueError(
-            "expected a name, an absolute base path and a version of 1 or more; received "
-            f"{name!r}, {str(base_path)!r} and {version}"
+            "expected a name, an absolute base path and versions of 1 or more; received "
+            f"{name!r}, {str(base_path)!r} and {sorted(versions)}"
         )
     wanted = ModelConfig(name=name, base_path=str(base_path), model_platform=_PLATFORM)
-    wanted.model_version_policy.specific.versions.append(version)
+    wanted.model_version_policy.specific.versions.extend(sorted(versions))
+    wanted.version_labels.update(labels)
     return wanted
-
-
-def _entries(path: Path) -> list[Any]:
-    return list(_parse(path).model_config_list.config)
-
-
-def _parse(path: Path) -> ModelServerConfig:
-    config = ModelServerConfig()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return config
-    except (OSError, UnicodeDecodeError) as e:
-        raise ServingError(f"{path}: cannot be read: {e}") from None
-    hint = "segtrail promote --recover   (writes it anew from the ledger)"
-    try:
-        text_format.Parse(text, config)
-    except text_format.ParseError as e:
-        raise ServingError(f"{path}: not a ModelServerConfig text proto: {e}", hint) from None
-    seen: set[str] = set()
-    for entry in config.model_config_list.config:
-        if not entry.name or entry.name in seen:
-            raise ServingError(
-                f"{path}: expected every model to have a name of its own; found {entry.name!r} "
-                + ("twice" if entry.name else ""),
-                hint,
-            )
-        seen.add(entry.name)
-        if not entry.base_path.startswith("/"):
-            raise ServingError(
-                f"{path}: model {entry.name!r}: expected an absolute base_path; found "
-                f"{entry.base_path!r}",
-                hint,
-            )
-    return config
-
-
-def _write(path: Path, entries: list[Any]) -> None:
-    config = ModelServerConfig()
-    config.model_config_list.SetInParent()
-    config.model_config_list.config.extend(sorted(entries, key=lambda entry: entry.name))
-    write_text(path, _HEADER + text_format.MessageToString(config))
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds off other writers, so that two promotions at once do not undo each other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        for left in path.parent.glob(f".{path.name}.*.tmp"):
-            left.unlink()  # by a writer that was killed: no other one is at work now
-        yield
-    finally:
-        os.close(fd)

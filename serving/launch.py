@@ -74,6 +74,8 @@ def server_command(
         flags += [
             f"--model_config_file={config.resolve()}",
             f"--model_config_file_poll_wait_seconds={poll_seconds}",
+            # without it no server starts with a label in its configuration
+            "--allow_version_labels_for_unavailable_models=true",
         ]
     elif base_path is not None:
         flags += [f"--model_name={model_name}", f"--model_base_path={base_path.resolve()}"]

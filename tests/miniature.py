@@ -250,7 +250,7 @@ def _params() -> dict:
                 "objects": {},
                 "validation": {},
                 "gate": {"absolute": [{"metric": "mean_iou", "min": 0.5}]},
-                "serving": {"target": f"127.0.0.1:{free_port()}"},
+                "serving": {"target": f"127.0.0.1:{free_port()}", "hold_s": 0.0},
             }
         },
     }
@@ -334,13 +334,20 @@ SERVER = textwrap.dedent(
     parser.add_argument("--model_base_path", type=Path)
     args, _ = parser.parse_known_args()
 
-    def serves(name):
+    def models(name):
         if args.model_base_path:
-            return 1, args.model_base_path / "1"
+            return {1: args.model_base_path / "1"}, {}
         model = config.read(args.model_config_file).get(name)
         if model is None:
-            return None, None
-        return model.versions[0], model.base_path / str(model.versions[0])
+            return {}, {}
+        return {v: model.base_path / str(v) for v in model.versions}, model.labels
+
+    def serves(spec):
+        versions, labels = models(spec.name)
+        version = spec.version.value or max(versions, default=0)
+        if spec.version_label:
+            version = labels.get(spec.version_label)
+        return (version, versions[version]) if version in versions else (None, None)
 
     N, TEXT, INT, FLOAT = -1, "DT_STRING", "DT_INT64", "DT_FLOAT"
     PLANES = {"probabilities": (FLOAT, [N, N, N, 1])}
@@ -372,8 +379,8 @@ SERVER = textwrap.dedent(
         context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request: " + spec.name)
 
     def predict(request, context):
-        version, folder = serves(request.model_spec.name)
-        if version is None or request.model_spec.version.value not in (0, version):
+        version, folder = serves(request.model_spec)
+        if version is None:
             refuse(context, request.model_spec)
         threshold = int((folder / "variables" / "threshold").read_text())
         images = tensors.to_array(request.inputs["image_bytes"])
@@ -387,7 +394,7 @@ SERVER = textwrap.dedent(
         return answer
 
     def metadata(request, context):
-        version, _ = serves(request.model_spec.name)
+        version, _ = serves(request.model_spec)
         if version is None:
             refuse(context, request.model_spec)
         answer = protocol.GetModelMetadataResponse()
@@ -396,11 +403,12 @@ SERVER = textwrap.dedent(
         return answer
 
     def status(request, context):
-        version, folder = serves(request.model_spec.name)
-        if version is None:
+        versions, _ = models(request.model_spec.name)
+        if not versions:
             refuse(context, request.model_spec)
         answer = protocol.GetModelStatusResponse()
-        answer.model_version_status.add(version=version, state=30 if folder.exists() else 10)
+        for version, folder in versions.items():
+            answer.model_version_status.add(version=version, state=30 if folder.exists() else 10)
         return answer
 
     METHODS = {

@@ -9,7 +9,7 @@ this checkout's ledger may be the older of the two: see `components.promotion.ag
 from __future__ import annotations
 
 from components import registry
-from components.promotion import agreement, steps
+from components.promotion import agreement, changeover, steps, walk
 from components.promotion.plan import Plan
 from lineage import ledger
 from segtrail import git
@@ -49,11 +49,11 @@ def recover(workspace: Workspace, name: str) -> list[str]:
 
 def _close(plan: Plan, serving: int | None) -> list[str]:
     if not plan.is_stored():
-        return [steps.close(plan, ledger.ABANDONED, "the store does not hold it whole")]
+        return [walk.close(plan, ledger.ABANDONED, "the store does not hold it whole")]
     plan.notes["recovered"] = "it had been cut short"
     taken = list(steps.STEPS)
-    reached = steps.confirm if serving == plan.version else steps.load_test
-    lines = steps.walk(plan, taken[taken.index(reached) :])
+    reached = changeover.retire if serving == plan.version else steps.load_test
+    lines = walk.walk(plan, taken[taken.index(reached) :])
     return [f"{plan.recipe}: {line}" for line in lines]
 
 
@@ -68,7 +68,8 @@ def _settle(plan: Plan) -> list[str]:
         )
     if config.champion(plan.workspace.models_config, plan.recipe) is None:
         steps.place(plan)  # is there already; checks that it is whole
-        lines.append(steps.serve(plan))
+        lines.append(changeover.serve(plan))
+    lines += changeover.settle(plan)
     if registry.champion(plan.workspace, plan.recipe) != plan.version:
         lines.append(steps.point_alias(plan))
     if _is_uncommitted(plan.workspace, plan.recipe):

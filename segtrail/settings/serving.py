@@ -8,6 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from segtrail.settings.base import Strict
 
+CANARY_SUFFIX = "-canary"
+
+
+def canary_of(recipe: str) -> str:
+    """Returns the name under which a model server serves the canary of a recipe."""
+    return recipe + CANARY_SUFFIX
+
 
 class Tls(Strict):
     """How commands reach `target` over TLS; `{}` trusts the authorities that gRPC brings along.
@@ -59,6 +66,12 @@ class Serving(Strict):
     )
     golden_images: Annotated[int, Field(ge=1, le=64)] = Field(
         default=5, description="test images that a server must answer as evaluation did"
+    )
+
+    hold_s: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=3.0,
+        description="seconds that each state of a change of version stays in models.config, so "
+        "that no server that polls it, and is not the one at `target`, misses one",
     )
 
     @field_validator("target")

@@ -1,7 +1,9 @@
 """Which versions are loaded: brings memory into agreement with configuration and disk.
 
 A new version is loaded before the one it replaces is unloaded; one that cannot be loaded
-replaces nothing; a version is unloaded when its last request has been answered.
+replaces nothing; a version is unloaded when its last request has been answered. Labels come first,
+as in TF Serving's `ServerCore::ReloadConfig`: a configuration with one that may not be put where
+it should is not taken at all, for no model.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ class Manager(Generic[M]):
     Args:
         load: Makes a model from a version's folder; what it raises is that version's error.
         log: Takes one line of news.
-        early_labels: Whether a new label may name a version that is not loaded.
+        early_labels: Whether a new label may name a version that is not loaded; one that is in use
+            moves to a loaded version alone, in either case.
     """
 
     def __init__(
@@ -89,11 +92,11 @@ class Manager(Generic[M]):
             wanted: The new configuration; without it, the last one.
         """
         with self._reconciling:
-            with self._changed:
-                if wanted is not None:
-                    self._wanted = {model.name: model for model in wanted}
-                names = sorted(self._wanted.keys() | self._versions.keys())
-            problems = [problem for name in names for problem in self._reconcile(name)]
+            try:
+                names = self._take(wanted)
+                problems = [problem for name in names for problem in self._reconcile(name)]
+            except Refusal as e:
+                problems = [e]
             self._say(problems)
             self.ready = True
             return problems
@@ -161,6 +164,32 @@ class Manager(Generic[M]):
         what = f"Latest({name})" if version is None else f"Specific({name}, {version})"
         raise Refusal(NOT_FOUND, f"Servable not found for request: {what}")
 
+    def _take(self, wanted: Sequence[Wanted] | None) -> list[str]:
+        """Makes a configuration the one that is wanted; returns the models that it concerns.
+
+        Raises:
+            Refusal: FAILED_PRECONDITION: a label is on a version that is not available.
+        """
+        with self._changed:
+            if wanted is not None:
+                self._labels = {model.name: self._labelled(model) for model in wanted}
+                self._wanted = {model.name: model for model in wanted}
+            return sorted(self._wanted.keys() | self._versions.keys())
+
+    def _labelled(self, model: Wanted) -> dict[str, int]:
+        entries, old = self._versions.get(model.name, {}), self._labels.get(model.name, {})
+        for label, number in model.labels.items():
+            entry = entries.get(number)
+            new = old.get(label) in (None, number)
+            there = entry is not None and entry.state == State.AVAILABLE
+            if not (there or (self._early_labels and new)):
+                raise Refusal(
+                    FAILED_PRECONDITION,
+                    f"Request to assign label to version {number} of model {model.name}, "
+                    "which is not currently available for inference",
+                )
+        return dict(model.labels)
+
     def _reconcile(self, name: str) -> Iterator[Refusal]:
         model = self._wanted.get(name)
         try:
@@ -187,7 +216,6 @@ class Manager(Generic[M]):
                 f"servable did not become available: {{Name: {name} Version: {entry.number}}}: "
                 f"{entry.error}",
             )
-        yield from self._label(name, dict(model.labels) if model else {})
 
     def _aspire(self, name: str, aspired: dict[int, Path]) -> None:
         with self._changed:
@@ -239,22 +267,6 @@ class Manager(Generic[M]):
             with self._changed:
                 entry.model, entry.state = None, State.END
             self._log(f"Done unloading servable version {{name: {name} version: {entry.number}}}")
-
-    def _label(self, name: str, labels: dict[str, int]) -> Iterator[Refusal]:
-        with self._changed:
-            entries, old = self._versions.get(name, {}), self._labels.get(name, {})
-            for label, number in labels.items():
-                entry = entries.get(number)
-                if entry is not None and entry.state == State.AVAILABLE:
-                    continue
-                if not (self._early_labels and label not in old):
-                    yield Refusal(
-                        FAILED_PRECONDITION,
-                        f"Request to assign label to {name} version {number}, "
-                        "which is not currently available for inference",
-                    )
-                    return
-            self._labels[name] = labels
 
     def _say(self, problems: list[Refusal]) -> None:
         """Logs each problem once, however often it is found again."""

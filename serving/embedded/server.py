@@ -18,7 +18,7 @@ from segtrail.telemetry import switch_off
 from serving.embedded.flags import Flags, parse
 from serving.embedded.model_list import Wanted
 from serving.embedded.model_list import parse as parse_models
-from serving.embedded.refusal import Refusal
+from serving.embedded.refusal import FAILED_PRECONDITION, Refusal
 
 DRAIN_S = 30.0
 MOST_BYTES = 256 << 20  # of one request; --grpc_channel_arguments may say otherwise
@@ -31,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     switch_off()
     try:
         wanted = _configured(flags)
+        _check_labels(flags, wanted)
         with socket.socket() as s:  # told now, not after TensorFlow's seconds
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind(("127.0.0.1", flags.port))
@@ -59,6 +60,21 @@ def _configured(flags: Flags) -> list[Wanted]:
     if flags.model_config_file is not None:
         return parse_models(flags.model_config_file.read_text(encoding="utf-8", errors="replace"))
     return [Wanted(flags.model_name, Path(flags.model_base_path))]
+
+
+def _check_labels(flags: Flags, wanted: Sequence[Wanted]) -> None:
+    """Refuses to start with labels, as TF Serving does: nothing is available yet.
+
+    Raises:
+        Refusal: There is a label, and no flag that allows it.
+    """
+    labelled = [model.name for model in wanted if model.labels]
+    if labelled and not flags.allow_version_labels_for_unavailable_models:
+        raise Refusal(
+            FAILED_PRECONDITION,
+            f"Request to assign label to a version of model {labelled[0]}, which is not currently "
+            "available for inference; --allow_version_labels_for_unavailable_models allows it",
+        )
 
 
 async def _serve(flags: Flags, wanted: list[Wanted]) -> None:

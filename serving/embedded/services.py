@@ -130,8 +130,8 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             raise Refusal(INVALID_ARGUMENT, "Missing ModelSpec")
         spec = request.model_spec
         states = self._manager.states(spec.name)
-        number = _number(self._manager, spec)
-        if number is not None:
+        if spec.WhichOneof("version_choice") == "version":  # a label says nothing here
+            number = spec.version.value
             states = [state for state in states if state[0] == number]
             if not states:
                 raise Refusal(NOT_FOUND, f"Could not find version {number} of model {spec.name}")
@@ -151,13 +151,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         if problems:
             raise Refusal(problems[0].code, "; ".join(problem.message for problem in problems))
         return model_management_pb2.ReloadConfigResponse()
-
-
-def _number(manager: Manager[LoadedModel], spec: Any) -> int | None:
-    choice = spec.WhichOneof("version_choice")
-    if choice == "version_label":
-        return manager.version_of(spec.name, spec.version_label)
-    return spec.version.value if choice == "version" else None
 
 
 def _using(manager: Manager[LoadedModel], request: Any) -> Any:

@@ -17,7 +17,7 @@ from miniature import RECIPE
 
 from components import registry
 from components.promote import champion, promote, recover, reject, rollback
-from components.promotion import candidate, steps
+from components.promotion import candidate, changeover, live, steps
 from lineage import ledger, mlflow_record, provenance
 from segtrail import git, saved_model
 from segtrail.artifacts import InfraValidation, Model, Verdict
@@ -31,7 +31,7 @@ from segtrail.errors import (
 from segtrail.files import read_json, write_json, write_text
 from segtrail.params import load_recipe
 from segtrail.workspace import Workspace
-from serving import config, store
+from serving import config, config_text, store
 from serving.client import SegmentationClient
 from serving.launch import server_command, server_environment
 
@@ -48,6 +48,9 @@ def assert_agreement(workspace: Workspace, version: int | None) -> None:
     last = ledger.champion(entries)
     assert (last.version if last else None) == version
     assert config.champion(workspace.models_config, RECIPE) == version
+    if version is not None:
+        model = config.read(workspace.models_config)[RECIPE]
+        assert (model.versions, model.labels) == ((version,), {"stable": version})
     assert registry.champion(workspace, RECIPE) == version
     served = {entry.version for entry in entries if entry.event == ledger.DONE}
     assert set(store.versions(workspace.models, RECIPE)) == served
@@ -222,7 +225,7 @@ def live_server(workspace: Workspace, models_config: Path) -> Iterator[str]:
     command = server_command(int(target.rpartition(":")[2]), config=models_config)
     process = subprocess.Popen(command, env=server_environment())
     try:
-        while not steps._is_listening(target):
+        while not live.is_listening(target):
             assert process.poll() is None
             time.sleep(0.05)
         yield target
@@ -243,7 +246,7 @@ def test_a_live_server_takes_the_version(workspace: Workspace) -> None:
 def test_a_live_server_that_does_not_take_it_undoes_the_promotion(
     promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "CONFIRM_WITHIN_S", 1.0)
+    monkeypatch.setattr(live, "CONFIRM_WITHIN_S", 1.0)
     stuck = tmp_path / "other.config"
     config.set_champion(stuck, RECIPE, promoted.models / RECIPE, 1)
     with (
@@ -259,7 +262,7 @@ def test_a_model_server_of_others_is_not_waited_for(promoted: Workspace, tmp_pat
     with live_server(promoted, tmp_path / "other.config"):
         started = time.monotonic()
         promote(promoted, RECIPE)
-        assert time.monotonic() - started < steps.CONFIRM_WITHIN_S / 2
+        assert time.monotonic() - started < live.CONFIRM_WITHIN_S / 2
     assert_agreement(promoted, 2)
     confirmed = ledger.read(promoted.ledger(RECIPE))[-1].details["confirmed"]
     assert "another service listens there" in confirmed
@@ -269,12 +272,12 @@ def test_a_model_server_of_others_is_not_waited_for(promoted: Workspace, tmp_pat
 def test_a_server_of_another_protocol_is_not_waited_for(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "FIRST_WITHIN_S", 0.5)
+    monkeypatch.setattr(live, "FIRST_WITHIN_S", 0.5)
     port = load_recipe(workspace, RECIPE).serving.target.rpartition(":")[2]
     command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"]
     process = subprocess.Popen(command, cwd=workspace.root / "data", stderr=subprocess.DEVNULL)
     try:
-        while not steps._is_listening(f"127.0.0.1:{port}"):
+        while not live.is_listening(f"127.0.0.1:{port}"):
             assert process.poll() is None
             time.sleep(0.05)
         promote(workspace, RECIPE)
@@ -293,11 +296,11 @@ def test_a_server_is_given_time_to_hear_of_the_first_version(workspace: Workspac
     code = "import shutil, sys, time\ntime.sleep(4)\nshutil.copy(*sys.argv[1:])\n"
     plan = steps.Plan(workspace, RECIPE, 1, "d" * 64, None, {"previous": None})
     store.place(Model.of(workspace, RECIPE).root, workspace.models, RECIPE, 1, {})
-    steps.serve(plan)
+    changeover.serve(plan)
     with live_server(workspace, seen) as target:
         copier = [sys.executable, "-c", code, str(workspace.models_config), str(seen)]
         process = subprocess.Popen(copier)
-        assert steps.confirm(plan) == f"{target} serves v1"
+        assert changeover.confirm(plan) == f"{target} serves v1"
         assert process.wait() == 0
 
 
@@ -345,7 +348,7 @@ def test_a_crash_of_the_recovery_itself_is_recovered(
     promote_and_crash(promoted, monkeypatch, NAMES.index("serve"))
     # The stored version is damaged, so that it must be undone although it is configured.
     miniature.flip(promoted.models / RECIPE / "2" / "saved_model.pb")
-    for module, name in ((steps, "restore"), (store, "withdraw"), (steps, "commit_ledger")):
+    for module, name in ((changeover, "restore"), (store, "withdraw"), (steps, "commit_ledger")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, _crash)
             with pytest.raises(Crash):
@@ -373,7 +376,7 @@ def test_a_killed_process_is_recovered(promoted: Workspace) -> None:
         "from components.promotion import steps\n"
         "from segtrail.workspace import Workspace\n"
         "kill = lambda plan: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "steps.STEPS = (*steps.STEPS[:4], kill)\n"
+        "steps.STEPS = (*steps.STEPS[:5], kill)\n"
         "promote.promote(Workspace(*[Path(sys.argv[1])] * 2), 'demo')\n"
     )
     root = str(Path(__file__).parents[2])
@@ -422,10 +425,10 @@ def test_the_recovery_of_one_recipe_keeps_the_others_in_service(
     if content:
         path.write_text(content)
     written = []
-    real = config._write
+    real = config_text.write
     with monkeypatch.context() as patch:
         patch.setattr(
-            config, "_write", lambda *args: (real(*args), written.append(config.read(path)))
+            config_text, "write", lambda *args: (real(*args), written.append(config.read(path)))
         )
         recover(promoted, RECIPE)
     assert written == [served]

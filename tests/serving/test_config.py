@@ -59,7 +59,7 @@ def test_tf_serving_parses_what_is_written(tmp_path):
     assert (first.name, first.base_path) == ('a "name"', str(tmp_path / "a folder"))
     assert list(second.model_version_policy.specific.versions) == [13]
     assert second.model_platform == "tensorflow"
-    assert not second.version_labels
+    assert dict(second.version_labels) == {"stable": 13}
 
 
 def test_only_the_model_asked_for_changes(tmp_path):

@@ -181,6 +181,16 @@ def until(true, seconds=30.0) -> None:
         time.sleep(0.05)
 
 
+def move(client, live, name, version) -> None:
+    """Makes another version the champion; the label never is on one that is not loaded."""
+    path, folder, old = live.config, live.models / name, config.champion(live.config, name)
+    config.set_champion(path, name, folder, old, beside=version)
+    client.wait_until_available(name, version)
+    config.set_champion(path, name, folder, version, beside=old)
+    until(lambda: client.served_version(name, "stable") == version)
+    config.set_champion(path, name, folder, version)
+
+
 def test_the_version_moves_while_requests_run_and_none_fails(live, tiny):
     shutil.copytree(tiny, live.models / "moving")
     config.set_champion(live.config, "moving", live.models / "moving", 1)
@@ -203,8 +213,7 @@ def test_the_version_moves_while_requests_run_and_none_fails(live, tiny):
             thread.start()
         try:
             for version in (2, 1):  # a promotion and a rollback
-                config.set_champion(live.config, "moving", live.models / "moving", version)
-                client.wait_until_available("moving", version)
+                move(client, live, "moving", version)
                 until(lambda version=version: client.status("moving")[3 - version] == "END")
                 seen = len(answers)
                 until(lambda seen=seen: errors or len(answers) > seen + 20)
@@ -230,7 +239,7 @@ def test_a_broken_version_is_told_and_the_old_one_answers(live, tiny):
     config.set_champion(live.config, "broken", models, 1)
     with SegmentationClient(live.target) as client:
         client.wait_until_available("broken", 1)
-        config.set_champion(live.config, "broken", models, 2)
+        config.set_champion(live.config, "broken", models, 1, beside=2)
         with pytest.raises(ServingError, match="version 2 did not load"):
             client.wait_until_available("broken", 2)
         assert client.served_version("broken") == 1
@@ -289,12 +298,21 @@ def check_reload(client, folder):
 
         every = "model_version_policy { all {} }"
         tiny = folder / "tiny"
-        reload(model("tiny", tiny, every + 'version_labels { key: "stable" value: 1 }'))
+        stable = 'version_labels { key: "stable" value: 1 }'
+        code, _ = failing(model("tiny", tiny, every + stable))
+        assert code == grpc.StatusCode.FAILED_PRECONDITION
+        assert client.status("tiny") == {2: "AVAILABLE"}  # the versions were not taken either
+        reload(model("tiny", tiny, every))
+        reload(model("tiny", tiny, every + stable))
         assert client.status("tiny") == {1: "AVAILABLE", 2: "AVAILABLE"}
         assert client.predict("tiny", [PNG])[0].version == 2
         assert client.predict("tiny", [PNG], version=1)[0].version == 1
         labelled = stubs.request(version_label="stable")
         assert stubs.prediction.Predict(labelled).model_spec.version.value == 1
+        status = stubs.Status()
+        status.model_spec.name, status.model_spec.version_label = "tiny", "stable"
+        found = stubs.model.GetModelStatus(status).model_version_status
+        assert [v.version for v in found] == [2, 1]  # as in TF Serving, a label says nothing here
 
         code, says = failing(model("tiny", tiny), model("bad", folder / "bad"))
         assert code == grpc.StatusCode.UNKNOWN

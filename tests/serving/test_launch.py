@@ -16,6 +16,7 @@ from serving import launch
 from serving.failures import StartError
 
 TF_SERVING_FLAGS = {
+    "--allow_version_labels_for_unavailable_models",
     "--port",
     "--model_name",
     "--model_base_path",

@@ -147,6 +147,7 @@ def test_labels(manager, base):
     with pytest.raises(Refusal) as e:
         manager.version_of("m", "stable")
     assert e.value.code == grpc.StatusCode.UNAVAILABLE
+    assert manager.reconcile([specific(base, 1, 2)]) == []
     assert manager.reconcile([specific(base, 1, 2, stable=1)]) == []
     with manager.using("m", label="stable") as found:
         assert found.number == 1
@@ -155,15 +156,55 @@ def test_labels(manager, base):
     assert e.value.code == grpc.StatusCode.INVALID_ARGUMENT
 
 
+# The five that follow: `ServerCore::UpdateModelVersionLabelMap`, which comes before the models.
 @pytest.mark.parametrize("early", [False, True])
-def test_a_label_on_a_version_that_is_not_loaded(base, journal, early):
+def test_a_new_label_on_a_version_that_is_not_loaded(base, journal, early):
     manager = Manager(lambda path: Loaded(path, journal), early_labels=early)
-    manager.reconcile([specific(base, 1, stable=1)])
-    problems = manager.reconcile([specific(base, 1, stable=1, canary=2)])
+    problems = manager.reconcile([specific(base, 1, stable=1)])
     assert [p.code for p in problems] == ([] if early else [grpc.StatusCode.FAILED_PRECONDITION])
-    moved = manager.reconcile([specific(base, 1, stable=3)])
-    assert [p.code for p in moved] == [grpc.StatusCode.FAILED_PRECONDITION]
+    assert journal == (["+1"] if early else [])
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_configuration_that_moves_a_label_to_what_is_not_loaded_is_not_taken_at_all(
+    base, journal, early
+):
+    manager = Manager(lambda path: Loaded(path, journal), early_labels=early)
+    manager.reconcile([specific(base, 1)])
+    manager.reconcile([specific(base, 1, stable=1)])
+    other = Wanted("other", base, None, frozenset({3}), {})
+    for _ in range(2):  # nor is it later: the version would have to be loaded first
+        (problem,) = manager.reconcile([specific(base, 2, stable=2), other])
+        assert problem.code == grpc.StatusCode.FAILED_PRECONDITION
+        assert "label to version 2 of model m" in problem.message
+        manager.reconcile()  # the disk is looked at in between
+    assert journal == ["+1"]
     assert manager.version_of("m", "stable") == 1
+
+
+def test_a_label_moves_in_three_configurations(base, journal):
+    manager = Manager(lambda path: Loaded(path, journal), early_labels=True)
+    for wanted, stable, latest in (
+        (specific(base, 1, stable=1), 1, 1),
+        (specific(base, 1, 2, stable=1), 1, 2),
+        (specific(base, 1, 2, stable=2), 2, 2),
+        (specific(base, 2, stable=2), 2, 2),
+        (specific(base, 1, 2, stable=2), 2, 2),
+        (specific(base, 1, 2, stable=1), 1, 2),
+        (specific(base, 1, stable=1), 1, 1),
+    ):
+        assert manager.reconcile([wanted]) == []
+        with manager.using("m", label="stable") as labelled, manager.using("m") as found:
+            assert (labelled.number, found.number) == (stable, latest)
+    assert journal == ["+1", "+2", "-1", "+1", "-2"]
+
+
+def test_a_label_that_is_left_out_is_gone(manager, base):
+    manager.reconcile([specific(base, 1)])
+    manager.reconcile([specific(base, 1, stable=1)])
+    manager.reconcile([specific(base, 1)])
+    with pytest.raises(Refusal, match="Unrecognized"):
+        manager.version_of("m", "stable")
 
 
 def test_a_problem_is_logged_once(base):

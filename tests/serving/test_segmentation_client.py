@@ -182,11 +182,12 @@ def test_a_thousand_images_while_the_version_moves(live, tiny, tmp_path):
 
     shutil.copytree(tiny, live.models / "many")
     config.set_champion(live.config, "many", live.models / "many", 1)
-    moving = threading.Thread(
-        target=lambda: (
-            time.sleep(0.3), config.set_champion(live.config, "many", live.models / "many", 2),
-        )
-    )  # fmt: skip
+
+    def move():  # without a version, the highest that is loaded answers
+        time.sleep(0.3)
+        config.set_champion(live.config, "many", live.models / "many", 1, beside=2)
+
+    moving = threading.Thread(target=move)
     between = np.full((3, 3), 100, np.uint8)  # foreground for version 2 alone
     with SegmentationClient(live.target, "many") as client:
         client.wait_until_available("many", 1)

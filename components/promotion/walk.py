@@ -1,0 +1,58 @@
+"""Takes the steps of a promotion, and undoes one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from components import registry
+from components.promotion import changeover, steps
+from components.promotion.plan import Plan
+from components.promotion.steps import Step
+from lineage import ledger
+from segtrail.errors import LineageError, ServingError, StageError
+from serving import config, store
+
+_MAY_FAIL = ("load_test", "introduce", "retire", "confirm")
+
+
+def walk(plan: Plan, taken: Sequence[Step]) -> list[str]:
+    """Takes the steps; returns what each did.
+
+    Raises:
+        StageError: The candidate failed its load test, or the live server did not take it.
+            What served before serves on, and the ledger says `failed`.
+    """
+    lines = []
+    for step in taken:
+        try:
+            lines.append(step(plan))
+        except (ServingError, LineageError) as e:
+            if step.__name__ not in _MAY_FAIL:
+                raise
+            close(plan, ledger.FAILED, f"{step.__name__}: {e.message}")
+            before = f"v{plan.previous} serves on" if plan.previous else "nothing serves"
+            raise StageError(
+                f"{plan.recipe} v{plan.version} is not promoted: {e.message}; {before}", e.hint
+            ) from e
+    return lines
+
+
+def close(plan: Plan, event: str, why: str) -> str:
+    """Undoes a promotion that will not be finished, and says so in the ledger."""
+    model = config.read(plan.workspace.models_config).get(plan.recipe)
+    if model is not None and plan.version in model.versions:
+        changeover.restore(plan)
+    if registry.champion(plan.workspace, plan.recipe) == plan.version:
+        registry.set_champion(plan.workspace, plan.recipe, plan.previous)
+    if not plan.served_before():
+        store.withdraw(plan.workspace.models, plan.recipe, plan.version)
+    ledger.append(
+        plan.ledger,
+        event,
+        version=plan.version,
+        model_digest=plan.model_digest,
+        by=plan.by,
+        details={"why": why},
+    )
+    steps.commit_ledger(plan, f"{event.capitalize()}: {plan.recipe} v{plan.version}")
+    return f"{plan.recipe}: v{plan.version} {event}: {why}"
