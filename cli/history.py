@@ -33,7 +33,8 @@ def history(
     with_events: Annotated[
         bool,
         typer.Option(
-            "--events", help="Also rejections, forces, recoveries and what was not finished."
+            "--events",
+            help="Also rejections, forces, canaries, recoveries, and what is unfinished.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -88,6 +89,11 @@ def history(
     if others and not with_events:
         more = f"{len(others)} more {'entry' if len(others) == 1 else 'entries'}"
         print(f"{more}, such as a rejection: segtrail history {recipe} --events")
+    if (out := ledger.canary(entries)) is not None:
+        print(
+            f"v{out.version} is out as a canary since {_at(out.at)}, by {_name(out.by)}\n"
+            f"  -> segtrail promote --recipe {recipe} --confirm   (or --abort --reason TEXT)"
+        )
     if problem:
         print(problem)
     elif (intent := ledger.open_intent(entries)) is not None:

@@ -32,6 +32,9 @@ def predict(
     recipe: RecipeOption,
     target: TargetOption = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the results go.")] = Path(),
+    canary: Annotated[
+        bool, typer.Option("--canary", help="Ask the canary instead of the champion.")
+    ] = False,
     tls_ca: TlsCaOption = None,
     tls_certificate: TlsCertificateOption = None,
     tls_key: TlsKeyOption = None,
@@ -48,15 +51,19 @@ def predict(
       segtrail predict cells.png --recipe nuclei
       segtrail predict slides/*.tif --recipe nuclei --target gpu-1:8500 --out masks
       segtrail predict cells.png --recipe nuclei --target gpu-1:8500 --tls-ca ca.crt
+      segtrail predict cells.png --recipe nuclei --canary --out canary
     """
+    from segtrail.settings.serving import canary_of
+
     _refuse_same_names(images)
     endpoint = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name)
+    model = canary_of(recipe) if canary else recipe
     failed = 0
     with endpoint.client() as client:
-        task = _task_of(client, recipe)
+        task = _task_of(client, model)
         for path in images:
             try:
-                print(_predict_one(client, recipe, task, path, out), flush=True)
+                print(_predict_one(client, model, task, path, out), flush=True)
             except DataError as e:
                 failed += 1
                 print(f"error: {e}", file=sys.stderr, flush=True)
@@ -64,7 +71,7 @@ def predict(
         raise typer.Exit(EXIT_ERROR)
 
 
-def _task_of(client: SegmentationClient, recipe: str) -> Task:
+def _task_of(client: SegmentationClient, model: str) -> Task:
     """Returns what the served model says that it segments; models of old tell instances only.
 
     Raises:
@@ -73,11 +80,11 @@ def _task_of(client: SegmentationClient, recipe: str) -> Task:
     from segtrail.settings.dataset import MaskKind
     from segtrail.task import Task, own_places
 
-    said = client.metadata(recipe)
+    said = client.metadata(model)
     masks, classes = said.get("masks", "instances"), said.get("class_names")
     if masks not in get_args(MaskKind) or not isinstance(classes, list) or not classes:
         raise ServingError(
-            f"{client.target}: {recipe} tells masks {masks!r} of classes {classes!r}; expected "
+            f"{client.target}: {model} tells masks {masks!r} of classes {classes!r}; expected "
             f"{', '.join(get_args(MaskKind))} of named classes"
         )
     return Task(masks, tuple(map(str, classes)), tuple(own_places(len(classes))))
@@ -91,7 +98,7 @@ def _refuse_same_names(images: list[Path]) -> None:
         )
 
 
-def _predict_one(client: SegmentationClient, recipe: str, task: Task, path: Path, out: Path) -> str:
+def _predict_one(client: SegmentationClient, model: str, task: Task, path: Path, out: Path) -> str:
     """Asks for one image, writes both files and returns the line to print."""
     from segtrail import overlay
     from segtrail.files import write_bytes
@@ -106,7 +113,7 @@ def _predict_one(client: SegmentationClient, recipe: str, task: Task, path: Path
     outputs = ["mask_png", "height", "width"]
     if task.has_objects:
         outputs += ["labels_png", "count"]
-    (answer,) = client.predict(recipe, [data], outputs=outputs, names=[str(path)])
+    (answer,) = client.predict(model, [data], outputs=outputs, names=[str(path)])
     took_ms = 1000 * (time.perf_counter() - started)
     mask, picture = (out / f"{path.stem}.{kind}.png" for kind in ("mask", "overlay"))
     assert answer.mask_png is not None
@@ -120,4 +127,4 @@ def _predict_one(client: SegmentationClient, recipe: str, task: Task, path: Path
     for file, content in ((mask, answer.mask_png), (picture, encode_png(drawn))):
         if not (file.is_file() and file.read_bytes() == content):
             write_bytes(file, content)
-    return f"{path}: {found}, {recipe} v{answer.version}, {took_ms:.0f} ms -> {mask}"
+    return f"{path}: {found}, {model} v{answer.version}, {took_ms:.0f} ms -> {mask}"

@@ -14,6 +14,18 @@ def promote(
     recipe: RecipeOption,
     by: ByOption = None,
     allow_dirty: AllowDirtyOption = False,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="Serve it as RECIPE-canary, beside the champion.")
+    ] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Make the canary the champion.")
+    ] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Take the canary away; it stays in the store.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Of --abort: why.")
+    ] = None,
     recover: Annotated[
         bool, typer.Option("--recover", help="Only bring a cut-short promotion to an end.")
     ] = False,
@@ -21,39 +33,72 @@ def promote(
     """Make the candidate that passed the gate serve.
 
     Registers it with MLflow, puts it into the model store with its provenance, switches
-    serving/models.config, which servers poll, and writes the ledger.
+    serving/models.config, which servers poll, and writes the ledger. With --canary it passes the
+    same checks and is served under a name of its own, which never answers what is asked of RECIPE;
+    --confirm or --abort ends that.
 
     \b
     Examples:
       segtrail promote --recipe demo
+      segtrail promote --recipe demo --canary
+      segtrail promote --recipe demo --confirm
+      segtrail promote --recipe demo --abort --reason "misses mitotic cells"
       segtrail promote --recipe demo --recover
     """
     from components import promote as component
 
+    given = {"--canary": canary, "--confirm": confirm, "--abort": abort, "--recover": recover}
+    if len(chosen := [name for name, is_given in given.items() if is_given]) > 1:
+        raise typer.BadParameter(f"{' and '.join(chosen)} exclude each other; give one of them")
+    if abort != bool((reason or "").strip()):
+        raise typer.BadParameter(
+            "--abort needs --reason TEXT" if abort else "--reason is of --abort"
+        )
     workspace = Workspace.find()
     if recover:
         lines = component.recover(workspace, recipe)
         print("\n".join(lines or [f"{recipe}: nothing to recover"]))
         return
-    done = component.promote(workspace, recipe, by=by, allow_dirty=allow_dirty)
+    if abort:
+        done = component.abort_canary(workspace, recipe, reason=str(reason), by=by)
+    elif confirm:
+        done = component.confirm_canary(workspace, recipe, by=by)
+    else:
+        take = component.show_canary if canary else component.promote
+        done = take(workspace, recipe, by=by, allow_dirty=allow_dirty)
     print("\n".join(done.says))
 
 
 def rollback(
-    recipe: RecipeOption,
-    version: Annotated[int, typer.Argument(help="A version that served before.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")],
-    by: ByOption = None,
-) -> None:
+    recipe: Annotated[str, typer.Argument(help="A recipe of params.yaml.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; the ledger keeps it.")
+    ],
+    to: Annotated[
+        int | None,
+        typer.Option(
+            "--to", metavar="VERSION", min=1,
+            help="A version that served; default: the one that the present one replaced.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
     """Make a version that served before serve again.
 
+    First its digests are compared with the ledger's, and a server of its own answers its golden
+    images; until then nothing moves. Takes seconds, and asks the live server which version answers.
+
     \b
-    Example:
-      segtrail rollback 3 --recipe nuclei --reason "v4 misses mitotic cells"
+    Examples:
+      segtrail rollback nuclei --by Ada --reason "v4 misses mitotic cells"
+      segtrail rollback nuclei --to 2 --by Ada --reason "v3 was trained on the same labels"
     """
     from components import promote as component
 
-    done = component.rollback(Workspace.find(), recipe, version, reason=reason, by=by)
+    for option, value in (("--by", by), ("--reason", reason)):
+        if not value.strip():
+            raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
+    done = component.rollback(Workspace.find(), recipe, to, reason=reason, by=by)
     print("\n".join(done.says))
 
 

@@ -151,6 +151,7 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
     results: dict[str, Any] = dict(iter_results(workspace, name))
     gate = dump(recipe.gate)
     version = config.champion(workspace.models_config, name)
+    canary = config.canary(workspace.models_config, name)
     return (
         name,
         _cell(results, "validate", lambda found: "valid" if found["passed"] else "NOT VALID")
@@ -161,7 +162,7 @@ def _recipe(workspace: Workspace, name: str, recipe: Recipe) -> tuple[str, ...]:
         + (", stale" if _of_before(results, "gate", "gate", gate) else ""),
         _cell(results, "infra-validate", _served)
         + (", stale" if _of_before(results, "infra-validate", "limits", gate["limits"]) else ""),
-        "-" if version is None else f"v{version}",
+        ("-" if version is None else f"v{version}") + (f", canary v{canary}" if canary else ""),
         _server(name, recipe, workspace.home),
     )
 

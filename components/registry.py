@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineage import mlflow_record
-from lineage.mlflow_record import CHAMPION, DIGEST_TAG
+from lineage.mlflow_record import CANARY, CHAMPION, DIGEST_TAG
 from segtrail.errors import StageError
 from segtrail.workspace import Workspace
 
@@ -72,18 +72,32 @@ def find(workspace: Workspace, name: str, digest: str) -> int | None:
 
 def set_champion(workspace: Workspace, name: str, version: int | None) -> None:
     """Points the alias `champion` at a version; None takes it away."""
-    if champion(workspace, name) == version:
-        return
-    client = mlflow_record.client(workspace)
-    if version is None:
-        client.delete_registered_model_alias(name, CHAMPION)
-    else:
-        client.set_registered_model_alias(name, CHAMPION, str(version))
+    _point(workspace, name, CHAMPION, version)
 
 
 def champion(workspace: Workspace, name: str) -> int | None:
     """Returns the version that the alias `champion` names, or None."""
     return mlflow_record.champion(workspace, name)
+
+
+def set_canary(workspace: Workspace, name: str, version: int | None) -> None:
+    """Points the alias `canary` at a version; None takes it away."""
+    _point(workspace, name, CANARY, version)
+
+
+def canary(workspace: Workspace, name: str) -> int | None:
+    """Returns the version that the alias `canary` names, or None."""
+    return mlflow_record.aliased(workspace, name, CANARY)
+
+
+def _point(workspace: Workspace, name: str, alias: str, version: int | None) -> None:
+    if mlflow_record.aliased(workspace, name, alias) == version:
+        return
+    client = mlflow_record.client(workspace)
+    if version is None:
+        client.delete_registered_model_alias(name, alias)
+    else:
+        client.set_registered_model_alias(name, alias, str(version))
 
 
 def _logged_model(

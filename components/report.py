@@ -11,7 +11,7 @@ from components.reporting.page import Plot, Section, metric_rows, render, shown
 from components.reporting.sections import against
 from components.scoring import answers
 from components.scoring.pairs import pair
-from lineage import forced, report_record, verdicts
+from lineage import forced, ledger, report_record, verdicts
 from model.examples import read_examples
 from segtrail.artifacts import TEST, Evaluation, Examples, TrainingRun, Verdict
 from segtrail.errors import StageError
@@ -55,7 +55,7 @@ def write_report(workspace: Workspace, name: str) -> Path:
         title=f"{name}: candidate {verdict['model_digest'][:12]}",
         verdict=verdict["verdict"],
         forced=forced.says(verdict["forced"]) if verdict["forced"] else "",
-        facts=_facts(verdict, run["mlflow_run_id"]),
+        facts=_facts(verdict, run["mlflow_run_id"]) + _canary(workspace, name),
         notes=verdict["notes"],
         rules=verdict["rules"],
         served=served.found(workspace, name, verdict["model_digest"]),
@@ -85,6 +85,12 @@ def _facts(verdict: dict[str, Any], run_id: str) -> str:
     champion, split = verdict["champion"], verdict["test_split"]
     against = "no champion yet" if champion is None else f"champion v{champion['version']}"
     return f"{against}; {split['images']} test images ({split['digest'][:12]}); MLflow run {run_id}"
+
+
+def _canary(workspace: Workspace, name: str) -> str:
+    """Returns what to add where a canary is out."""
+    out = ledger.canary(ledger.read(workspace.ledger(name)))
+    return f"; v{out.version} is out as a canary since {out.at}" if out else ""
 
 
 def _plots(

@@ -29,6 +29,17 @@ def served_version_of_candidate(workspace: Workspace, recipe: str) -> int | None
     return version if same else None
 
 
+def canary_warning(workspace: Workspace, recipe: str) -> str | None:
+    """Returns that a canary is out, which holds up a promotion; None if there is none."""
+    out = ledger.canary(ledger.read(workspace.ledger(recipe)))
+    if out is None:
+        return None
+    return (
+        f"v{out.version} is out as a canary; the candidate will be judged, but not promoted before "
+        f"segtrail promote --recipe {recipe} --confirm (or --abort)"
+    )
+
+
 def promotion_was_cut_short(workspace: Workspace, recipe: str) -> bool:
     """Whether the ledger has an intent that nothing closed."""
     return ledger.open_intent(ledger.read(workspace.ledger(recipe))) is not None

@@ -135,6 +135,8 @@ def _retrain(
     workspace: Workspace, recipe: str, allow_dirty: bool, by: str | None, lock: int
 ) -> State:
     _warn_if_dirty(workspace, allow_dirty)
+    if warning := outcome.canary_warning(workspace, recipe):
+        say(warning)
     plan = stages.ask(workspace.root, recipe, [lock])
     ran = _run_stages(workspace, recipe, plan, lock)
     _commit_lock(workspace, recipe, ran)

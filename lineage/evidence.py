@@ -47,16 +47,20 @@ class Evidence:
 
     @cached_property
     def record(self) -> Entry:
-        """The ledger's `done` of this version: as git holds it, or else as the file says."""
+        """The ledger's `done` of this version: as git holds it, or else as the file says.
+
+        Of one that was a canary and never more: its `canary`.
+        """
         sources = (self._tagged_ledger, self._ledger_file)
         for source in sources:
             try:
                 entries = source()
             except SegtrailError:
                 continue
-            found = [e for e in entries if e.event == ledger.DONE and e.version == self.version]
-            if found:
-                return found[-1]
+            mine = [e for e in entries if e.version == self.version]
+            for event in (ledger.DONE, ledger.CANARY):
+                if found := [e for e in mine if e.event == event]:
+                    return found[-1]
         raise LineageError(f"no ledger says that {self.recipe} v{self.version} was promoted")
 
     @cached_property

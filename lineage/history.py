@@ -35,6 +35,7 @@ class Period:
         reason: In the words of who rolled back, or forced the candidate past the gate.
         previous: The version that served before.
         forced: Who once forced this version past the gate, when and why; None: nobody had to.
+        canary: The ledger's entry by which it was out as a canary before; None: it was not.
         recovered: Whether a recovery finished what had been cut short.
         git_commit: What was checked out when it was first promoted: code, parameters, data.
         uncommitted: Code that this commit does not hold.
@@ -51,6 +52,7 @@ class Period:
     reason: str | None
     previous: int | None
     forced: Mapping[str, Any] | None
+    canary: int | None
     recovered: bool
     git_commit: str | None
     uncommitted: Sequence[str]
@@ -67,7 +69,8 @@ class Period:
         Args:
             numbers: What the gate measured: see `lineage.origin`.
         """
-        words = "promoted by the gate" + (f": {numbers}" if numbers else "")
+        words = "promoted by the gate" + (", after a canary" if self.canary else "")
+        words += f": {numbers}" if numbers else ""
         if self.came == ROLLBACK:
             words = f"rollback from v{self.previous} by {self.by} because {self.reason}"
         if self.forced is not None:
@@ -102,14 +105,18 @@ def periods(entries: Sequence[Entry]) -> list[Period]:
 
 def disagreement(workspace: Workspace, recipe: str, entries: Sequence[Entry]) -> str | None:
     """Returns how the serving configuration contradicts the ledger, and what to do; or None."""
-    path, last = workspace.models_config, ledger.champion(entries)
+    path, last, out = workspace.models_config, ledger.champion(entries), ledger.canary(entries)
     remedy = f"segtrail promote --recipe {recipe} --recover"
     try:
-        serves = config.champion(path, recipe)
+        serves, shown = config.champion(path, recipe), config.canary(path, recipe)
     except ServingError as e:
         return f"{e.message}\n  -> {remedy}"
     if serves == (last.version if last else None):
-        return None
+        if shown == (out.version if out else None):
+            return None
+        names = f"v{shown}" if shown else "no version"
+        tells = f"tells of v{out.version}" if out else "tells of none"
+        return f"{path} names {names} as canary of {recipe}; the ledger {tells}\n  -> {remedy}"
     names = f"v{serves}" if serves else "no version"
     ends = f"ends with v{last.version}" if last else "names no version that served"
     return f"{path} names {names} of {recipe}; the ledger {ends}\n  -> {remedy}"
@@ -141,6 +148,7 @@ def _period(entry: Entry, until: str | None) -> Period:
         reason=reason,
         previous=details.get("previous"),
         forced=forced,
+        canary=details.get("canary"),
         recovered="recovered" in details,
         git_commit=details.get("git_commit"),
         uncommitted=details.get("uncommitted", []),

@@ -31,7 +31,12 @@ from segtrail.files import sha256_bytes, write_bytes
 FIRST = "0" * 64
 INTENT, DONE, FAILED, ABANDONED = "intent", "done", "failed", "abandoned"
 REJECTED, FORCED = "rejected", "forced"
-EVENTS = (INTENT, DONE, FAILED, ABANDONED, REJECTED, FORCED)
+CANARY_INTENT, CANARY, CANARY_ABORTED = "canary-intent", "canary", "canary-aborted"
+EVENTS = (
+    INTENT, DONE, FAILED, ABANDONED, REJECTED, FORCED, CANARY_INTENT, CANARY, CANARY_ABORTED,
+)  # fmt: skip
+INTENTS = (INTENT, CANARY_INTENT)
+CLOSES = (DONE, FAILED, ABANDONED, CANARY)  # an intent
 
 
 @dataclass(frozen=True)
@@ -181,10 +186,24 @@ def champion(entries: Sequence[Entry]) -> Entry | None:
 def open_intent(entries: Sequence[Entry]) -> Entry | None:
     """Returns the intent that nothing has closed yet: the trace of a crash."""
     for entry in reversed(entries):
-        if entry.event == INTENT:
+        if entry.event in INTENTS:
             return entry
-        if entry.event in (DONE, FAILED, ABANDONED):
+        if entry.event in CLOSES:
             return None
+    return None
+
+
+def canary(entries: Sequence[Entry]) -> Entry | None:
+    """Returns the `canary` entry that neither an abort nor that version's promotion ended."""
+    for entry in reversed(entries):
+        if entry.event == CANARY_ABORTED:
+            return None
+        if entry.event == CANARY:
+            promoted = any(
+                later.event == DONE and later.version == entry.version
+                for later in entries[entry.seq :]
+            )
+            return None if promoted else entry
     return None
 
 

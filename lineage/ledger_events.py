@@ -1,4 +1,4 @@
-"""What the ledger tells besides what served: rejections, forces, failures, cut-short promotions."""
+"""What the ledger tells besides what served: rejections, forces, failures, canaries."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def events(entries: Sequence[Entry]) -> list[Event]:
     return [
         Event(
             entry.seq,
-            UNFINISHED if entry.event == ledger.INTENT else entry.event,
+            UNFINISHED if entry.event in ledger.INTENTS else entry.event,
             entry.at,
             entry.version,
             entry.model_digest,
@@ -52,7 +52,7 @@ def events(entries: Sequence[Entry]) -> list[Event]:
             entry.details,
         )
         for entry in entries
-        if entry.seq in unfinished or entry.event not in (ledger.DONE, ledger.INTENT)
+        if entry.seq in unfinished or entry.event not in (ledger.DONE, *ledger.INTENTS)
     ]
 
 
@@ -60,11 +60,11 @@ def _unfinished(entries: Sequence[Entry]) -> Iterator[int]:
     """Yields the `seq` of each intent that no end follows before the next intent."""
     opened: int | None = None
     for entry in entries:
-        if entry.event == ledger.INTENT:
+        if entry.event in ledger.INTENTS:
             if opened is not None:
                 yield opened
             opened = entry.seq
-        elif entry.event in (ledger.DONE, ledger.FAILED, ledger.ABANDONED):
+        elif entry.event in ledger.CLOSES:
             opened = None
     if opened is not None:
         yield opened
@@ -78,6 +78,10 @@ def _says(entry: Entry) -> str:
     if entry.event == ledger.FORCED:
         reason = details.get("reason")
         return f"{candidate} forced by {entry.by} because {reason}; against: {rules}"
+    if entry.event == ledger.CANARY:
+        return f"out as a canary beside v{details.get('previous')}"
+    if entry.event == ledger.CANARY_ABORTED:
+        return f"canary taken away by {entry.by} because {details.get('reason')}"
     if entry.event == ledger.FAILED:
         return f"not promoted: {details.get('why')}"
     if entry.event == ledger.ABANDONED:

@@ -24,7 +24,7 @@ def chained(e: Evidence) -> str:
         line = _first_difference(content, held)
         raise LineageError(f"line {line}: is not what git holds; the ledger was edited")
     entries = ledger.parse(content)
-    if not any(x.event == ledger.DONE and x.version == e.version for x in entries):
+    if not any(x.event in (ledger.DONE, ledger.CANARY) and x.version == e.version for x in entries):
         raise LineageError(f"v{e.version} was never promoted, by this ledger")
     if (intent := ledger.open_intent(entries)) is not None:
         raise LineageError(f"the promotion of v{intent.version} was never finished")
@@ -32,7 +32,17 @@ def chained(e: Evidence) -> str:
     serves = config.champion(e.workspace.models_config, e.recipe)
     if last is not None and last.version != serves:
         raise LineageError(f"ends with v{last.version} as champion; v{serves} serves")
-    return f"{len(entries)} entries, each naming the one before; ends with v{serves} as champion"
+    out, shown = ledger.canary(entries), config.canary(e.workspace.models_config, e.recipe)
+    if (out.version if out else None) != shown:
+        raise LineageError(
+            f"tells of {f'v{out.version}' if out else 'no version'} as canary; the serving "
+            f"configuration names {f'v{shown}' if shown else 'none'}"
+        )
+    beside = f" and v{shown} as canary" if shown else ""
+    return (
+        f"{len(entries)} entries, each naming the one before; ends with v{serves} as champion"
+        f"{beside}"
+    )
 
 
 def unchanged(e: Evidence) -> str:

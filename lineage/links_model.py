@@ -9,6 +9,7 @@ from lineage.evidence import Evidence, rest_on, same
 from segtrail.errors import LineageError
 from segtrail.files import root_digest, tree_digests
 from segtrail.saved_model import PROOF_FOLDER
+from segtrail.settings.serving import canary_of
 from serving import config
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def configured(e: Evidence) -> str:
         raise LineageError(f"{path}: does not name {e.recipe}: nothing serves")
     serves = config.champion(path, e.recipe)
     same("base_path", model.base_path, e.folder.parent, "the workspace")
+    if config.canary(path, e.recipe) == e.version != serves:
+        return f"v{serves} serves; v{e.version} is its canary, served as {canary_of(e.recipe)}"
     if serves != e.version:
         return f"v{serves} serves; v{e.version} is kept in the store"
     return f"{path.name} names v{e.version}"
@@ -89,6 +92,9 @@ def registered(e: Evidence) -> str:
     alias = mlflow_record.champion(e.workspace, e.recipe)
     serves = rest_on(lambda: config.champion(e.workspace.models_config, e.recipe))
     same("the version that the alias champion names", alias, serves, "the serving configuration")
+    canary = mlflow_record.aliased(e.workspace, e.recipe, mlflow_record.CANARY)
+    shown = rest_on(lambda: config.canary(e.workspace.models_config, e.recipe))
+    same("the version that the alias canary names", canary, shown, "the serving configuration")
     return f"version {e.version} has the same digest; the alias champion names v{alias}"
 
 

@@ -30,6 +30,8 @@ def committed(e: Evidence) -> str:
 def tagged(e: Evidence) -> str:
     """The tag names a commit whose ledger says that this version was promoted from the commit."""
     target = git.tag_target(e.root, e.tag)
+    if target is None and rest_on(lambda: e.record).event == ledger.CANARY:
+        return f"v{e.version} was a canary, not promoted: there is no tag yet"
     if target is None:
         raise LineageError(f"there is no tag {e.tag}")
     path = e.workspace.ledger(e.recipe).relative_to(e.root).as_posix()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 DIGEST_TAG = "segtrail.model_digest"
-CHAMPION = "champion"
+CHAMPION, CANARY = "champion", "canary"
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,23 @@ def version(workspace: Workspace, name: str, number: int) -> Version:
 
 def champion(workspace: Workspace, name: str) -> int | None:
     """Returns the version that the alias `champion` names, or None."""
+    return aliased(workspace, name, CHAMPION)
+
+
+def aliased(workspace: Workspace, name: str, alias: str) -> int | None:
+    """Returns the version that an alias names, or None.
+
+    Raises:
+        LineageError: MLflow's store is not there, or does not answer.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
-        return int(reader(workspace).get_model_version_by_alias(name, CHAMPION).version)
+        return int(reader(workspace).get_model_version_by_alias(name, alias).version)
     except MlflowException as e:
         if e.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
-        raise LineageError(f"MLflow alias {CHAMPION} of {name}: {e.message}") from None
+        raise LineageError(f"MLflow alias {alias} of {name}: {e.message}") from None
 
 
 def as_version(found: ModelVersion) -> Version:

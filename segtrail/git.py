@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from segtrail.errors import WorkspaceError
 FALLBACK_NAME, FALLBACK_EMAIL = "segtrail", "segtrail@localhost"
 # What segtrail itself commits; a change there is not a change of the code.
 OWN_PATHS = ("data.dvc", "dvc.lock", "ledger/")
+LOCKED_S = 10.0  # in which another git command has ended
+_LOCK = re.compile(r"Unable to create '(.+\.lock)': File exists")
+_WRITES = ("add", "commit", "tag")
 
 
 def run(root: Path, *args: str, stdin: str | None = None) -> str:
@@ -24,18 +29,33 @@ def run(root: Path, *args: str, stdin: str | None = None) -> str:
 
 
 def run_bytes(root: Path, *args: str, stdin: str | None = None) -> bytes:
-    """Like `run`, for content that may not be text."""
-    try:
-        done = subprocess.run(
-            ["git", *args], cwd=root, input=stdin.encode() if stdin is not None else None,
-            capture_output=True, check=False, env=_environment(root, args),
-        )  # fmt: skip
-    except FileNotFoundError:
-        raise WorkspaceError("git is not installed", "install git and try again") from None
-    if done.returncode:
+    """Like `run`, for content that may not be text.
+
+    Waits for another git command that holds a lock. One that writes is not killed with the
+    terminal or the flow that it was started from: it would leave its lock behind.
+    """
+    end = time.monotonic() + LOCKED_S
+    while True:
+        try:
+            done = subprocess.run(
+                ["git", *args], cwd=root, input=stdin.encode() if stdin is not None else None,
+                capture_output=True, check=False, env=_environment(root, args),
+                start_new_session=args[0] in _WRITES,
+            )  # fmt: skip
+        except FileNotFoundError:
+            raise WorkspaceError("git is not installed", "install git and try again") from None
+        if not done.returncode:
+            return done.stdout
         said = (done.stderr or done.stdout).decode(errors="replace").strip()
-        raise WorkspaceError(f"git {' '.join(args[:2])} in {root}: {said}")
-    return done.stdout
+        locked = _LOCK.search(said)
+        if locked is None or time.monotonic() > end:
+            raise WorkspaceError(
+                f"git {' '.join(args[:2])} in {root}: {said}",
+                f"rm {locked[1]}   (if no git command is running: one was killed)"
+                if locked
+                else None,
+            )
+        time.sleep(0.1)
 
 
 def _environment(root: Path, args: Sequence[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import serving
 from segtrail.errors import ServingError
 from segtrail.telemetry import OFF
-from serving import server_log
+from serving import server_log, tether
 from serving.client import SegmentationClient
 from serving.failures import LoadError, StartError
 from serving.tls import Tls
@@ -115,7 +115,7 @@ def running_server(
     more: Sequence[str] = (),
     tls: Tls | None = None,
 ) -> Iterator[RunningServer]:
-    """Runs a server in a process of its own for the time of the block.
+    """Runs a server in a process of its own for the time of the block, or until this one dies.
 
     Args:
         model: The model that must be available before the block begins.
@@ -139,7 +139,7 @@ def running_server(
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

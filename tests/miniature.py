@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,7 @@ import yaml
 from components.promote import promote
 from lineage import data_version, mlflow_record
 from segtrail import git
-from segtrail.artifacts import Evaluation
+from segtrail.artifacts import Evaluation, Verdict
 from segtrail.files import sha256_bytes, write_json, write_text
 from segtrail.images import encode_png
 from segtrail.params import dump, load_recipe
@@ -105,8 +106,31 @@ def copy(template: Workspace, root: Path) -> Workspace:
     return workspace
 
 
+def save_models(folder: Path, thresholds: Sequence[int]) -> dict[int, Path]:
+    """Makes real SavedModels, with TensorFlow, in a process of its own; `{threshold: folder}`.
+
+    Each has the file, too, by which the stand-in for TF Serving answers.
+    """
+    made = {threshold: folder / str(threshold) for threshold in thresholds}
+    save = """if True:
+        import candidates, sys
+        for threshold in sys.argv[2:]:
+            candidates.save(sys.argv[1] + "/" + threshold, threshold=int(threshold))
+    """
+    subprocess.run(
+        [sys.executable, "-c", save, str(folder), *map(str, thresholds)],
+        cwd=Path(__file__).parent, check=True, capture_output=True,
+    )  # fmt: skip
+    for threshold, model in made.items():
+        write_text(model / "variables" / "threshold", f"{threshold}\n")
+    return made
+
+
 def retrain(
-    workspace: Workspace, threshold: int, answers_by: int | None = None, saved_model: bool = False
+    workspace: Workspace,
+    threshold: int,
+    answers_by: int | None = None,
+    saved_model: Path | None = None,
 ) -> str:
     """Makes another candidate, through DVC, with its gate and infra results; commits dvc.lock.
 
@@ -114,16 +138,12 @@ def retrain(
         workspace: Where.
         threshold: What makes the model another one.
         answers_by: The threshold by which its golden answers are made; by default its own.
-        saved_model: Make a real one, with TensorFlow, in a process of its own.
+        saved_model: A real one, of `save_models`; without it, one for the stand-in alone.
     """
     root, made = workspace.root, workspace.root / "made"
     shutil.rmtree(made, ignore_errors=True)
     if saved_model:
-        save = "import candidates, sys; candidates.save(sys.argv[1], threshold=int(sys.argv[2]))"
-        subprocess.run(
-            [sys.executable, "-c", save, str(made / "model"), str(threshold)],
-            cwd=Path(__file__).parent, check=True,
-        )  # fmt: skip
+        shutil.copytree(saved_model, made / "model")
     else:
         write_model(made / "model", threshold)
     model_digest = digest(made / "model")
@@ -148,19 +168,25 @@ def retrain(
             "recipe": dump(load_recipe(workspace, RECIPE)),
         },
     )
-    counts = not saved_model  # that one counts no components
+    counts = saved_model is None  # that one counts no components
     _evaluate(workspace, made / "evaluation", answers_by or threshold, model_digest, counts)
     dvc(root, "repro", "--quiet", "--force")
     git.commit(root, ["dvc.lock"], f"Train with threshold {threshold}")
     artifacts = workspace.artifacts(RECIPE)
-    judged = verdict(model_digest, champion=champion(workspace), workspace=workspace)
-    write_json(artifacts / "gate" / "verdict.json", judged)
+    judged = judge(workspace, model_digest)
     infra = {
         "model_digest": model_digest, "passed": True, "images": 2, "says": "2 images asked",
         "limits": judged["gate"]["limits"], "verdict": "pass", "rules": [],
     }  # fmt: skip
     write_json(artifacts / "infra" / "result.json", infra)
     return model_digest
+
+
+def judge(workspace: Workspace, model_digest: str) -> dict:
+    """Lets the candidate pass against the champion of now; returns the verdict."""
+    judged = verdict(model_digest, champion=champion(workspace), workspace=workspace)
+    write_json(Verdict.of(workspace, RECIPE).path, judged)
+    return judged
 
 
 def write_model(folder: Path, threshold: int) -> None:

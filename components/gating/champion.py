@@ -32,7 +32,7 @@ def champion_of(workspace: Workspace, name: str) -> dict[str, Any] | None:
 def way_out(name: str, version: int) -> str:
     """Returns what can be done when the champion cannot be compared with."""
     return (
-        f"`segtrail audit {name}` tells what became of v{version}, and `segtrail rollback VERSION "
-        f"--recipe {name}` goes back to one that works; a model of other classes needs a recipe of "
-        "its own, or one promotion without gate.relative"
+        f"`segtrail audit {name}` tells what became of v{version}, and `segtrail rollback {name} "
+        "--by NAME --reason TEXT` goes back to one that works; a model of other classes needs a "
+        "recipe of its own, or one promotion without gate.relative"
     )

@@ -77,8 +77,11 @@ def _models(workspace: Workspace, plan: Plan) -> Iterator[str]:
         if not version.isdigit() or int(version) not in store.versions(workspace.models, recipe):
             continue
         if (said := _learnt_from(path, plan)) is not None:
-            serves = config.champion(workspace.models_config, recipe) == int(version)
-            learnt.append(f"{recipe} v{version}{' (serves)' if serves else ''}{said}")
+            path = workspace.models_config
+            out = config.canary(path, recipe) == int(version)
+            serves = config.champion(path, recipe) == int(version)
+            now = " (serves)" if serves else " (is out as a canary)" if out else ""
+            learnt.append(f"{recipe} v{version}{now}{said}")
     stored = {name.split(" (")[0] for name in learnt}
     for path in sorted((workspace.root / "ledger").glob("*.jsonl")):
         for entry in ledger.read(path):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from components import registry
 from components.promotion.plan import Plan
 from lineage import ledger
 from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError
+from segtrail.settings.serving import canary_of
 from segtrail.workspace import Workspace
 from serving import config
 
@@ -55,15 +57,16 @@ def restore_config(workspace: Workspace) -> list[str]:
             return []
         except ServingError as e:
             lines.append(f"{e.message}; kept as {path.name}.unreadable")
-    champions, lacking = _champions(workspace)
+    champions, canaries, lacking = _served(workspace)
     if lines:
         aside = path.with_name(path.name + ".unreadable")
         aside.unlink(missing_ok=True)
         os.link(path, aside)
     elif not champions:
         return []
-    config.write_anew(path, {plan.recipe: (plan.folder.parent, plan.version) for plan in champions})
+    config.write_anew(path, _places(champions), _places(canaries))
     lines += [f"{p.recipe}: serving configuration names v{p.version}" for p in champions]
+    lines += [f"{canary_of(p.recipe)}: it names v{p.version}" for p in canaries]
     return lines + [f"{p.recipe}: left out: {lacks(p)}" for p in lacking]
 
 
@@ -73,11 +76,16 @@ def lacks(plan: Plan) -> str:
     return f"the store lacks v{plan.version} of {plan.recipe}, which {path} names as champion"
 
 
-def _champions(workspace: Workspace) -> tuple[list[Plan], list[Plan]]:
-    """Returns the ledgers' champions: those that the store holds whole, and the others."""
+def _places(plans: Sequence[Plan]) -> dict[str, tuple[Path, int]]:
+    return {plan.recipe: (plan.folder.parent, plan.version) for plan in plans}
+
+
+def _served(workspace: Workspace) -> tuple[list[Plan], list[Plan], list[Plan]]:
+    """Returns the ledgers' champions and canaries that the store holds whole, and the others."""
     names = {path.stem for path in workspace.ledger("any").parent.glob("*.jsonl")}
     stored = {p.name for p in workspace.models.glob("[!.]*") if p.is_dir()}
-    whole: list[Plan] = []
+    champions: list[Plan] = []
+    canaries: list[Plan] = []
     lacking: list[Plan] = []
     for name in sorted(names | stored):
         path = workspace.ledger(name)
@@ -87,14 +95,21 @@ def _champions(workspace: Workspace) -> tuple[list[Plan], list[Plan]]:
         if name in stored:
             alias = registry.champion(workspace, name)
             _require_known("MLflow's alias champion", name, alias, entries)
-        if (current := ledger.champion(entries)) is not None:
-            plan = Plan.of_intent(workspace, current)
-            (whole if plan.is_stored() else lacking).append(plan)
-    return whole, lacking
+        found = ((ledger.champion(entries), champions), (ledger.canary(entries), canaries))
+        for entry, whole in found:
+            if entry is not None:
+                plan = Plan.of_intent(workspace, entry)
+                if plan.is_stored():
+                    whole.append(plan)
+                elif whole is champions:
+                    lacking.append(plan)
+    return champions, canaries, lacking
 
 
 def _require_known(what: str, name: str, version: int | None, entries: Sequence[Entry]) -> None:
     current, intent = ledger.champion(entries), ledger.open_intent(entries)
+    if intent is not None and intent.event == ledger.CANARY_INTENT:
+        intent = None
     if version is None or version in {e.version for e in (current, intent) if e}:
         return
     ends = f"ends with v{current.version}" if current else "names no version that served"

@@ -113,6 +113,9 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             f"model: {workspace.mlflow_uri} is not the MLflow of the earlier promotions",
             "restore it, or set MLFLOW_TRACKING_URI to the one that was used",
         )
+    known = [e for e in entries if e.event in (ledger.DONE, ledger.CANARY)]
+    if known := [e for e in known if e.version == version]:
+        return _again(Plan.of_intent(workspace, known[-1]), previous, by)
     return Plan(
         workspace=workspace,
         recipe=name,
@@ -133,6 +136,17 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             **golden.files(Evaluation.of(workspace, name).require().golden),
         },
     )
+
+
+def _again(plan: Plan, previous: int | None, by: str | None) -> Plan:
+    """Returns the plan for a model that served before, or was a canary: with its first proof."""
+    kept = ("provenance_sha256", "git_commit", "uncommitted", "test_split", "forced")
+    plan.by = by
+    plan.details = {
+        **{key: plan.details[key] for key in kept if key in plan.details},
+        "previous": previous,
+    }
+    return plan
 
 
 def _check_up_to_date(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -> None:

@@ -83,10 +83,9 @@ def server_of(workspace: Workspace, recipe: str, patience: float = 0) -> Iterato
     Raises:
         ServingError: See `endpoint_of`.
     """
-    if settings_of(workspace, recipe) is None:
+    if (endpoint := endpoint_of(workspace, recipe)) is None:
         yield f"params.yaml has no recipe {recipe}"
         return
-    endpoint = endpoint_of(workspace, recipe)
     target = endpoint.target
     if not is_listening(target):
         yield f"nothing is listening at {target}"
@@ -99,15 +98,16 @@ def server_of(workspace: Workspace, recipe: str, patience: float = 0) -> Iterato
             yield f"another service listens there: {stranger}"
 
 
-def endpoint_of(workspace: Workspace, recipe: str) -> Endpoint:
-    """Returns where a recipe is served, and how that server is trusted.
+def endpoint_of(workspace: Workspace, recipe: str) -> Endpoint | None:
+    """Returns where a recipe is served; None for one that `params.yaml` has no longer.
 
     Raises:
         ServingError: A file for TLS cannot be read, or is not what it should be.
     """
     from serving.endpoint import Endpoint
 
-    return Endpoint.of(load_recipe(workspace, recipe).serving, recipe, workspace.home)
+    settings = settings_of(workspace, recipe)
+    return None if settings is None else Endpoint.of(settings, recipe, workspace.home)
 
 
 def settings_of(workspace: Workspace, recipe: str) -> Serving | None:

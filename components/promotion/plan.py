@@ -16,7 +16,7 @@ from segtrail.workspace import Workspace
 
 @dataclass
 class Plan:
-    """One walk of a version to service.
+    """One walk of a version to service, as the champion or as a canary.
 
     Attributes:
         workspace: Where.
@@ -29,6 +29,7 @@ class Plan:
         source: The SavedModel to store; None when it is in the store already.
         extra: Files that go with it into the store.
         notes: What the steps found, for the ledger's `done`.
+        canary: Whether it goes out as a canary rather than to replace what serves.
     """
 
     workspace: Workspace
@@ -40,6 +41,7 @@ class Plan:
     source: Path | None = None
     extra: Mapping[str, bytes] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    canary: bool = False
 
     @classmethod
     def of_intent(cls, workspace: Workspace, intent: Entry) -> Plan:
@@ -53,6 +55,7 @@ class Plan:
             intent.model_digest,
             intent.by,
             intent.details,
+            canary=intent.event == ledger.CANARY_INTENT,
         )
 
     @property
@@ -78,8 +81,9 @@ class Plan:
         return ledger.read(self.ledger)
 
     def served_before(self) -> bool:
-        """Whether the ledger names this version as one that served."""
-        return any(e.event == ledger.DONE and e.version == self.version for e in self.entries())
+        """Whether the ledger names this version as one that served, as a canary or not."""
+        events = (ledger.DONE, ledger.CANARY)
+        return any(e.event in events and e.version == self.version for e in self.entries())
 
     def is_stored(self) -> bool:
         """Whether the store holds this version whole, with the provenance of this plan."""

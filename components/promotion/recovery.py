@@ -9,7 +9,7 @@ this checkout's ledger may be the older of the two: see `components.promotion.ag
 from __future__ import annotations
 
 from components import registry
-from components.promotion import agreement, changeover, steps, walk
+from components.promotion import agreement, canary, changeover, steps, walk
 from components.promotion.plan import Plan
 from lineage import ledger
 from segtrail import git
@@ -38,6 +38,7 @@ def recover(workspace: Workspace, name: str) -> list[str]:
     intent = ledger.open_intent(entries)
     if intent is not None:
         lines += _close(Plan.of_intent(workspace, intent), serving)
+    lines += [f"{name}: {line}" for line in canary.settle(workspace, name)]
     current = ledger.champion(ledger.read(path))
     if current is not None:
         lines += _settle(Plan.of_intent(workspace, current))
@@ -51,9 +52,13 @@ def _close(plan: Plan, serving: int | None) -> list[str]:
     if not plan.is_stored():
         return [walk.close(plan, ledger.ABANDONED, "the store does not hold it whole")]
     plan.notes["recovered"] = "it had been cut short"
-    taken = list(steps.STEPS)
-    reached = changeover.retire if serving == plan.version else steps.load_test
-    lines = walk.walk(plan, taken[taken.index(reached) :])
+    names = [step.__name__ for step in steps.of(plan)]
+    if plan.canary:
+        shown = config.canary(plan.workspace.models_config, plan.recipe) == plan.version
+        reached = "confirm" if shown else "load_test"
+    else:
+        reached = "retire" if serving == plan.version else "load_test"
+    lines = walk.walk(plan, without=names[: names.index(reached)])
     return [f"{plan.recipe}: {line}" for line in lines]
 
 

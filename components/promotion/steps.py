@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components import registry
-from components.promotion import changeover
+from components.promotion import canary, changeover
 from components.promotion.plan import Plan
 from lineage import golden, golden_answers, ledger
 from segtrail import git
@@ -20,8 +20,8 @@ from serving import config, store
 
 def intend(plan: Plan) -> str:
     """Writes the intent in the ledger."""
-    _record(plan, ledger.INTENT, plan.details)
-    return f"ledger: intent to serve v{plan.version}"
+    _record(plan, ledger.CANARY_INTENT if plan.canary else ledger.INTENT, plan.details)
+    return f"ledger: intent to serve v{plan.version}{' as a canary' if plan.canary else ''}"
 
 
 def place(plan: Plan) -> str:
@@ -60,14 +60,15 @@ def point_alias(plan: Plan) -> str:
 
 
 def finish(plan: Plan) -> str:
-    """Writes `done` in the ledger."""
-    _record(plan, ledger.DONE, {**plan.details, **plan.notes})
-    return "ledger: done"
+    """Writes in the ledger that it is done."""
+    event = ledger.CANARY if plan.canary else ledger.DONE
+    _record(plan, event, {**plan.details, **plan.notes})
+    return f"ledger: {event}"
 
 
 def commit(plan: Plan) -> str:
     """Commits the ledger alone."""
-    made = commit_ledger(plan, f"Promote {plan.recipe} v{plan.version}")
+    made = commit_ledger(plan, f"{_verb(plan)} {plan.recipe} v{plan.version}")
     return f"git: ledger committed in {made[:12]}"
 
 
@@ -92,8 +93,22 @@ def commit_ledger(plan: Plan, message: str) -> str:
 Step = Callable[[Plan], str]
 STEPS: Sequence[Step] = (
     intend, place, load_test, changeover.introduce, changeover.serve, changeover.retire,
-    changeover.confirm, point_alias, finish, commit, tag,
+    changeover.confirm, point_alias, finish, canary.end, commit, tag,
 )  # fmt: skip
+CANARY_STEPS: Sequence[Step] = (
+    intend, place, load_test, canary.show, canary.confirm, canary.point_alias, finish, commit,
+)  # fmt: skip
+
+
+def of(plan: Plan) -> Sequence[Step]:
+    """Returns the steps that a plan is carried out by."""
+    return CANARY_STEPS if plan.canary else STEPS
+
+
+def _verb(plan: Plan) -> str:
+    if plan.canary:
+        return "Canary"
+    return "Roll back to" if "rollback" in plan.details else "Promote"
 
 
 def _record(plan: Plan, event: str, details: Mapping[str, Any]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components import registry
-from components.promotion import changeover, steps
+from components.promotion import canary, changeover, steps
 from components.promotion.plan import Plan
-from components.promotion.steps import Step
 from lineage import ledger
 from segtrail.errors import LineageError, ServingError, StageError
 from serving import config, store
@@ -15,15 +14,21 @@ from serving import config, store
 _MAY_FAIL = ("load_test", "introduce", "retire", "confirm")
 
 
-def walk(plan: Plan, taken: Sequence[Step]) -> list[str]:
-    """Takes the steps; returns what each did.
+def walk(plan: Plan, without: Sequence[str] = ()) -> list[str]:
+    """Takes the steps of a plan; returns what each did.
+
+    Args:
+        plan: What is to be done.
+        without: Names of steps that have been taken already.
 
     Raises:
         StageError: The candidate failed its load test, or the live server did not take it.
             What served before serves on, and the ledger says `failed`.
     """
     lines = []
-    for step in taken:
+    for step in steps.of(plan):
+        if step.__name__ in without:
+            continue
         try:
             lines.append(step(plan))
         except (ServingError, LineageError) as e:
@@ -31,8 +36,9 @@ def walk(plan: Plan, taken: Sequence[Step]) -> list[str]:
                 raise
             close(plan, ledger.FAILED, f"{step.__name__}: {e.message}")
             before = f"v{plan.previous} serves on" if plan.previous else "nothing serves"
+            what = "out as a canary" if plan.canary else "promoted"
             raise StageError(
-                f"{plan.recipe} v{plan.version} is not promoted: {e.message}; {before}", e.hint
+                f"{plan.recipe} v{plan.version} is not {what}: {e.message}; {before}", e.hint
             ) from e
     return lines
 
@@ -40,9 +46,11 @@ def walk(plan: Plan, taken: Sequence[Step]) -> list[str]:
 def close(plan: Plan, event: str, why: str) -> str:
     """Undoes a promotion that will not be finished, and says so in the ledger."""
     model = config.read(plan.workspace.models_config).get(plan.recipe)
-    if model is not None and plan.version in model.versions:
+    if plan.canary:
+        canary.take_away(plan.workspace, plan.recipe)
+    elif model is not None and plan.version in model.versions:
         changeover.restore(plan)
-    if registry.champion(plan.workspace, plan.recipe) == plan.version:
+    if not plan.canary and registry.champion(plan.workspace, plan.recipe) == plan.version:
         registry.set_champion(plan.workspace, plan.recipe, plan.previous)
     if not plan.served_before():
         store.withdraw(plan.workspace.models, plan.recipe, plan.version)

@@ -37,6 +37,7 @@ class Secured:
     workspace: Workspace
     target: str
     image: Path
+    other_model: Path
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +46,15 @@ def secured(template: Workspace, tmp_path_factory: pytest.TempPathFactory) -> It
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
         workspace = miniature.copy(template, folder / "workspace")
-        miniature.retrain(workspace, threshold=100, saved_model=True)
+        models = miniature.save_models(folder / "models", [100, 120])
+        miniature.retrain(workspace, threshold=100, saved_model=models[100])
         promote(workspace, RECIPE)
         tls, more = certificates(workspace.root / "tls", folder)
         with launch.running_server(
             RECIPE, config=workspace.models_config, log=folder / "log", more=more, tls=tls
         ) as server:
             image = next((workspace.dataset("tiny") / "images").glob("*.png"))
-            yield Secured(workspace, server.target, image)
+            yield Secured(workspace, server.target, image, models[120])
 
 
 def certificates(ours: Path, servers: Path) -> tuple[Tls, list[str]]:
@@ -155,7 +157,7 @@ def test_a_promotion_is_confirmed_by_a_server_that_speaks_tls(secured) -> None:
     workspace = secured.workspace
     configure(secured, PATHS | {"ca": "tls/none"})
     git.commit(workspace.root, ["params.yaml"], "Serve over TLS")
-    miniature.retrain(workspace, threshold=120, saved_model=True)
+    miniature.retrain(workspace, threshold=120, saved_model=secured.other_model)
     with pytest.raises(ServingError, match="tls/none: cannot be read"):
         promote(workspace, RECIPE)
     assert ledger.open_intent(ledger.read(workspace.ledger(RECIPE))) is None

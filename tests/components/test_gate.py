@@ -143,7 +143,7 @@ def test_a_champion_that_does_not_load_is_no_evidence_and_the_verdict_tells_the_
     assert verdict["verdict"] == "insufficient evidence"
     note = verdict["notes"][0]
     assert "the champion v1 does not answer" in note
-    assert "segtrail rollback VERSION --recipe r" in note
+    assert "segtrail rollback r --by NAME --reason TEXT" in note
     assert not list((workspace.scratch / "scores").rglob("*.parquet"))
 
 

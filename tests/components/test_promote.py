@@ -11,12 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import agreement
 import miniature
 import pytest
 from miniature import RECIPE
 
-from components import registry
-from components.promote import champion, promote, recover, reject, rollback
+from components.promote import champion, promote, recover, reject
 from components.promotion import candidate, changeover, live, steps
 from lineage import ledger, mlflow_record, provenance
 from segtrail import git, saved_model
@@ -42,25 +42,8 @@ class Crash(BaseException):
 
 def assert_agreement(workspace: Workspace, version: int | None) -> None:
     """Store, configuration, alias, tags and ledger all say that `version` serves."""
-    entries = ledger.read(workspace.ledger(RECIPE))
-    assert ledger.verify(workspace.ledger(RECIPE)) == []
-    assert ledger.open_intent(entries) is None
-    last = ledger.champion(entries)
-    assert (last.version if last else None) == version
+    assert agreement.problems(workspace, RECIPE) == []
     assert config.champion(workspace.models_config, RECIPE) == version
-    if version is not None:
-        model = config.read(workspace.models_config)[RECIPE]
-        assert (model.versions, model.labels) == ((version,), {"stable": version})
-    assert registry.champion(workspace, RECIPE) == version
-    served = {entry.version for entry in entries if entry.event == ledger.DONE}
-    assert set(store.versions(workspace.models, RECIPE)) == served
-    assert {v for v in range(1, 9) if git.tag_target(workspace.root, f"{RECIPE}/v{v}")} == served
-    assert git.run(workspace.root, "status", "--porcelain") == ""
-    assert list(workspace.models.glob(".*")) == []
-    for entry in entries:
-        if entry.event == ledger.DONE:
-            folder = workspace.models / RECIPE / str(entry.version)
-            assert saved_model.digest(folder) == entry.model_digest
 
 
 def snapshot(workspace: Workspace) -> tuple[str, bytes, str | None, int]:
@@ -100,19 +83,22 @@ def test_promoting_what_serves_writes_nothing(workspace: Workspace) -> None:
     assert snapshot(workspace) == before
 
 
-def test_the_next_candidate_takes_over_and_rollback_brings_the_first_back(
-    promoted: Workspace,
-) -> None:
+def test_the_next_candidate_takes_over(promoted: Workspace) -> None:
     assert promote(promoted, RECIPE).version == 2
     assert_agreement(promoted, 2)
-    back = rollback(promoted, RECIPE, 1, reason="fewer false positives")
-    assert (back.version, back.changed) == (1, True)
+
+
+def test_a_model_that_served_before_is_promoted_again_with_its_first_proof(
+    promoted: Workspace,
+) -> None:
+    proof = (promoted.models / RECIPE / "1" / provenance.IN_MODEL).read_bytes()
+    promote(promoted, RECIPE)
+    miniature.retrain(promoted, threshold=100)  # as v1 was
+    assert promote(promoted, RECIPE).version == 1
     assert_agreement(promoted, 1)
+    assert (promoted.models / RECIPE / "1" / provenance.IN_MODEL).read_bytes() == proof
     last = ledger.read(promoted.ledger(RECIPE))[-1]
-    assert last.details["rollback"] == "fewer false positives"
-    assert not rollback(promoted, RECIPE, 1, reason="again").changed
-    with pytest.raises(StageError, match=r"v7 never served; these did: \[1, 2\]"):
-        rollback(promoted, RECIPE, 7, reason="no such version")
+    assert (last.details["previous"], "rollback" in last.details) == (2, False)
 
 
 @pytest.mark.parametrize(
@@ -571,7 +557,8 @@ def test_the_load_test_asks_a_real_saved_model(
     """With TensorFlow: the same threshold, as a SavedModel in `serving.embedded`."""
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + ":/usr/bin:/bin")
     workspace = miniature.copy(template, tmp_path / "workspace")
-    digest = miniature.retrain(workspace, threshold=100, saved_model=True)
+    (model,) = miniature.save_models(tmp_path / "saved", [100]).values()
+    digest = miniature.retrain(workspace, threshold=100, saved_model=model)
     assert promote(workspace, RECIPE).model_digest == digest
     assert "stand-in" in ledger.read(workspace.ledger(RECIPE))[-1].details["load_test"]
     assert_agreement(workspace, 1)

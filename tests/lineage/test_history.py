@@ -64,10 +64,10 @@ def test_each_entry_is_told_once_unless_it_is_an_intent_that_was_closed(
     told = [p.entry for p in history.periods(entries)]
     told += [e.entry for e in ledger_events.events(entries)]
     assert len(told) == len(set(told))
-    closes = (ledger.DONE, ledger.FAILED, ledger.ABANDONED)
+    closes, intents = ledger.CLOSES, ledger.INTENTS
     for entry in entries:
-        after = [e.event for e in entries[entry.seq :] if e.event in (ledger.INTENT, *closes)]
-        closed = entry.event == ledger.INTENT and bool(after) and after[0] in closes
+        after = [e.event for e in entries[entry.seq :] if e.event in (*intents, *closes)]
+        closed = entry.event in intents and bool(after) and after[0] in closes
         assert (entry.seq in told) != closed
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -109,3 +110,21 @@ def test_a_tag_is_never_moved(repository):
 def test_gits_own_words_are_in_the_error(tmp_path):
     with pytest.raises(WorkspaceError, match="not a git repository"):
         git.head(tmp_path)
+
+
+def test_another_git_command_is_waited_for(repository):
+    lock = repository / ".git" / "index.lock"
+    lock.touch()
+    threading.Timer(0.5, lock.unlink).start()
+    write_text(repository / "a", "more")
+    assert git.commit(repository, ["a"], "More") == git.head(repository)
+
+
+def test_a_lock_that_a_killed_git_left_is_named(repository, monkeypatch):
+    monkeypatch.setattr(git, "LOCKED_S", 0.2)
+    lock = repository / ".git" / "index.lock"
+    lock.touch()
+    write_text(repository / "a", "more")
+    with pytest.raises(WorkspaceError, match="File exists") as refused:
+        git.commit(repository, ["a"], "More")
+    assert str(refused.value.hint).startswith(f"rm {lock.resolve()} ")

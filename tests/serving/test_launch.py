@@ -8,11 +8,14 @@ import socket
 import stat
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from segtrail.errors import ServingError
 from serving import launch
+from serving.client import SegmentationClient
 from serving.failures import StartError
 
 TF_SERVING_FLAGS = {
@@ -136,3 +139,34 @@ def test_a_port_that_is_taken(live, tmp_path):
     assert done.returncode == 1
     assert f"Failed to start server on port {taken}" in done.stderr
     assert "in use" in done.stderr
+
+
+def test_a_server_ends_with_the_process_that_started_it(tmp_path, monkeypatch):
+    """However it ends: a killed promotion leaves no server of a load test behind."""
+    import miniature
+
+    miniature.put_server_on_path(tmp_path / "bin", monkeypatch)
+    miniature.write_model(tmp_path / "m" / "1", 100)
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from serving.launch import running_server\n"
+        "base = Path(sys.argv[1])\n"
+        "with running_server('m', base_path=base / 'm', log=base / 'log') as server:\n"
+        "    print(server.pid, server.target, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    root = str(Path(launch.__file__).parents[1])
+    starter = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=root, stdout=subprocess.PIPE, text=True
+    )
+    assert starter.stdout is not None
+    pid, target = starter.stdout.readline().split()
+    with SegmentationClient(target) as client:
+        assert client.served_version("m") == 1
+    starter.kill()
+    starter.wait()
+    end = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < end, "the server runs on"
+        time.sleep(0.05)
