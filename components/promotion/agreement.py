@@ -37,6 +37,32 @@ def serving_version(workspace: Workspace, name: str, entries: Sequence[Entry]) -
     return version
 
 
+def shown_canary(workspace: Workspace, name: str, entries: Sequence[Entry]) -> int | None:
+    """Returns the version that the serving configuration names as the recipe's canary, or None.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        entries: Its ledger in this checkout.
+
+    Raises:
+        LineageError: It is not the ledger's, nor one that was out, or on its way, before.
+    """
+    path, out = workspace.models_config, ledger.canary(entries)
+    shown = config.canary(path, name)
+    events = (ledger.CANARY_INTENT, ledger.CANARY)
+    if out is None and any(e.event in events and e.version == shown for e in entries):
+        return shown  # one that ended: a crash left it
+    if shown == (out.version if out else None):
+        return shown
+    raise LineageError(
+        f"{path}: names {f'v{shown}' if shown else 'no version'} as canary of {name}; the ledger "
+        f"in this checkout tells of {f'v{out.version}' if out else 'none'}; the branch "
+        f"segtrail/{name}, or another one, may have the newer ledger",
+        f"git merge segtrail/{name}   (or the branch whose ledger is newer)",
+    )
+
+
 def restore_config(workspace: Workspace) -> list[str]:
     """Writes a lost or unreadable serving configuration anew, for every recipe at once.
 

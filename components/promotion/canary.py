@@ -7,7 +7,7 @@ whether there is one: `lineage.ledger.canary`.
 from __future__ import annotations
 
 from components import registry
-from components.promotion import live
+from components.promotion import agreement, live
 from components.promotion.live import Live, server_of
 from components.promotion.plan import Plan
 from lineage import ledger
@@ -62,16 +62,20 @@ def take_away(workspace: Workspace, recipe: str) -> list[str]:
 
 
 def settle(workspace: Workspace, recipe: str) -> list[str]:
-    """Brings configuration and registry to the ledger's canary; returns what was done."""
-    entry = ledger.canary(ledger.read(workspace.ledger(recipe)))
-    if entry is None:
+    """Takes away a canary that has ended, and points the alias at one that is out.
+
+    Returns:
+        What was done; nothing when all agreed already.
+
+    Raises:
+        LineageError: See `agreement.shown_canary`.
+    """
+    entries = ledger.read(workspace.ledger(recipe))
+    agreement.shown_canary(workspace, recipe, entries)
+    if (out := ledger.canary(entries)) is None:
         return take_away(workspace, recipe)
-    plan, lines = Plan.of_intent(workspace, entry), []
-    if config.canary(workspace.models_config, recipe) != plan.version and plan.is_stored():
-        lines.append(show(plan))
-    if registry.canary(workspace, recipe) != plan.version:
-        lines.append(point_alias(plan))
-    return lines
+    plan = Plan.of_intent(workspace, out)
+    return [] if registry.canary(workspace, recipe) == plan.version else [point_alias(plan)]
 
 
 def refuse_another(workspace: Workspace, recipe: str, what: str) -> None:

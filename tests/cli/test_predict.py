@@ -24,6 +24,7 @@ LABELS[20:30, 20:35] = 2
 
 MASKS = {  # what a model's masks hold, by its name
     "cells": ("instances", ["nucleus"]),
+    "cells-canary": ("classes", ["nucleus"]),
     "old": (None, ["nucleus"]),
     "blood": ("classes", ["cytoplasm", "nucleus"]),
     "eyes": ("multilabel", ["disc", "cup"]),
@@ -121,6 +122,12 @@ def test_it_says_what_a_model_of_that_kind_finds(target, image, tmp_path, capsys
     colours = {tuple(colour) for colour in picture.reshape(-1, 3).tolist()}
     expected = {overlay.PREDICTED} if recipe == "old" else set(overlay.CLASSES[:2])
     assert colours == {(90, 90, 90)} | expected
+
+
+def test_the_canary_is_asked_under_its_own_name(target, image, tmp_path, capsys):
+    arguments = ["predict", str(image), "--recipe", "cells", "--target", target, "--canary"]
+    assert main._run([*arguments, "--out", str(tmp_path)]) == 0
+    assert "nucleus 5.0%, cells-canary v7, " in capsys.readouterr().out
 
 
 def test_a_model_of_something_else_is_not_asked(target, image, tmp_path, capsys):

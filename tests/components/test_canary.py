@@ -19,10 +19,11 @@ from components.promote import (
 )
 from components.promotion import canary as steps_of_canary
 from components.promotion import steps
+from flows import outcome
 from lineage import history, ledger, ledger_events
 from lineage.audit import audit, exit_code
 from segtrail import git
-from segtrail.errors import ConfigError, StageError
+from segtrail.errors import ConfigError, LineageError, StageError
 from segtrail.params import load_params
 from segtrail.workspace import Workspace
 from serving import config
@@ -64,7 +65,9 @@ def test_a_canary_is_served_beside_the_champion_and_confirmed(promoted: Workspac
     assert exit_code(audit(promoted, RECIPE, version=2)) == 0
     with pytest.raises(StageError, match=r"v2 is out as a canary since .*; a promotion waits"):
         promote(promoted, RECIPE)
+    assert "v2 is out as a canary" in str(outcome.canary_warning(promoted, RECIPE))
     done = confirm_canary(promoted, RECIPE, by="Ada")
+    assert outcome.canary_warning(promoted, RECIPE) is None
     assert done.version == 2
     agrees(promoted, demo=(2,))
     entries = ledger.read(promoted.ledger(RECIPE))
@@ -186,8 +189,21 @@ def test_a_canary_that_the_ledger_does_not_tell_of_breaks_the_audit(promoted: Wo
     assert broken == {"ledger", "MLflow registry"}
     problem = history.disagreement(promoted, RECIPE, ledger.read(promoted.ledger(RECIPE)))
     assert "names v1 as canary of demo; the ledger tells of none" in str(problem)
-    assert recover(promoted)
-    agrees(promoted, demo=(1,))
+    says = "names v1 as canary of demo; the ledger in this checkout tells of none"
+    with pytest.raises(LineageError, match=says) as refused:
+        recover(promoted)
+    assert str(refused.value.hint).startswith("git merge segtrail/demo")
+    assert served(promoted) == {"demo": (1,), "demo-canary": (1,)}
+
+
+def test_a_canary_is_not_shown_again_from_an_older_ledger(promoted: Workspace) -> None:
+    show_canary(promoted, RECIPE)
+    older = promoted.ledger(RECIPE).read_bytes()
+    abort_canary(promoted, RECIPE, reason="x")
+    promoted.ledger(RECIPE).write_bytes(older)
+    with pytest.raises(LineageError, match=r"names no version as canary of demo; .* tells of v2"):
+        recover(promoted)
+    assert served(promoted) == {"demo": (1,)}
 
 
 def test_no_recipe_is_called_like_a_canary(promoted: Workspace) -> None:

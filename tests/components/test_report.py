@@ -15,6 +15,7 @@ from evaluated import evaluated
 from components.report import write_report
 from components.reporting import gallery
 from components.scoring.answers import Said
+from lineage import ledger
 from model.examples import Example
 from segtrail.artifacts import Evaluation, InfraValidation, Verdict
 from segtrail.errors import MissingArtifactError, StageError
@@ -159,6 +160,14 @@ def test_a_champion_is_drawn_against_and_the_ledgers_word_is_shown(workspace):
     assert "Candidate against champion" in page
     assert "FORCED by Grace (claimed) on 2026-01-02: a drill" in page
     assert 'class="mark forced"' in page
+
+
+def test_a_canary_that_is_out_is_told(workspace):
+    assert "canary" not in write_report(workspace, "r").read_text()
+    ledger.append(
+        workspace.ledger("r"), ledger.CANARY, version=4, model_digest="d" * 64, by="Grace"
+    )
+    assert "v4 is out as a canary since 20" in write_report(workspace, "r").read_text()
 
 
 def test_the_same_facts_give_the_same_bytes(workspace):

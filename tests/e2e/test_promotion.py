@@ -1,17 +1,28 @@
-"""Versions that change under load, and walks that are killed: `benchmarks/promotion.py`, small."""
+"""Versions change under load, and walks are killed: `benchmarks/promotion.py`, in small."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
+import agreement
 import miniature
 import pytest
+import yaml
 
 pytest.importorskip("tensorflow")
 
 from benchmarks import promotion
 from benchmarks.promotion_load import PLAIN, Answer, Span, champions_of, went_back
+from benchmarks.promotion_workspace import RECIPE, Bench, build, live_server
+from components.promote import promote, recover
+from segtrail import git
+from serving.client import SegmentationClient
+from serving.launch import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -34,6 +45,47 @@ def test_after_a_kill_at_any_point_everything_agrees(
         miniature.put_server_on_path(tmp_path / "bin", patch)  # for the load tests alone
     assert promotion.killed(tmp_path, kills=10, seed=3, load_tests=tmp_path / "bin") == []
     assert " killed, " in capsys.readouterr().out
+
+
+def test_a_server_that_missed_a_state_is_led_through_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sees only the last: the label on a version that it has not loaded, and refuses it."""
+    miniature.put_server_on_path(tmp_path / "bin", monkeypatch)  # for the load tests
+    bench = build(tmp_path, 2, 0.0)
+    target = bench.target
+    promote(bench.workspace, RECIPE)
+    log = tmp_path / "server.log"
+    with contextlib.ExitStack() as stack:
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+            pid = stack.enter_context(live_server(bench, log))
+        os.kill(pid, signal.SIGSTOP)
+        stack.callback(os.kill, pid, signal.SIGCONT)
+        move(bench, f"127.0.0.1:{free_port()}")  # where nobody is asked
+        bench.next_candidate()
+        assert promote(bench.workspace, RECIPE).version == 2
+        os.kill(pid, signal.SIGCONT)
+        move(bench, target)
+        end = time.monotonic() + 60
+        while "Request to assign label to version 2" not in log.read_text():
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        client = stack.enter_context(SegmentationClient(target))
+        assert client.served_version(RECIPE) == 1
+        said = recover(bench.workspace, RECIPE)
+        assert any("at v1: it missed a change" in line for line in said)
+        assert client.served_version(RECIPE, "stable") == 2
+        assert agreement.problems(bench.workspace, RECIPE) == []
+
+
+def move(bench: Bench, target: str) -> None:
+    """Changes the recipe's address."""
+    path = bench.workspace.params
+    params = yaml.safe_load(path.read_text())
+    params["recipes"][RECIPE]["serving"]["target"] = target
+    path.write_text(yaml.safe_dump(params))
+    git.commit(bench.workspace.root, ["params.yaml"], "Another address")
 
 
 def test_what_the_benchmark_would_find() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from segtrail.errors import ServingError
-from serving import launch
+from serving import config, launch
 from serving.client import SegmentationClient
 from serving.failures import StartError
 
@@ -170,3 +170,16 @@ def test_a_server_ends_with_the_process_that_started_it(tmp_path, monkeypatch):
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text():
         assert time.monotonic() < end, "the server runs on"
         time.sleep(0.05)
+
+
+def test_the_embedded_server_does_not_start_with_a_label_and_without_the_flag(tmp_path):
+    """As TF Serving: at a start no label can be on a loaded version."""
+    config.set_champion(tmp_path / "models.config", "m", tmp_path, 1)
+    command = [sys.executable, "-m", "serving.embedded", "--port=0"]
+    done = subprocess.run(
+        [*command, f"--model_config_file={tmp_path / 'models.config'}"],
+        capture_output=True, text=True, check=False, env=launch.server_environment(), timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Request to assign label to a version of model m" in done.stderr
+    assert "--allow_version_labels_for_unavailable_models" in done.stderr
