@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -249,8 +250,9 @@ def flip(path: Path, at: int | None = None) -> None:
 def dvc(root: Path, *args: str) -> None:
     """Runs a DVC command."""
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *args], cwd=root, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "dvc", *args], cwd=root, capture_output=True, text=True, check=False,
+        env={**os.environ, "DVC_NO_ANALYTICS": "1"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
 
