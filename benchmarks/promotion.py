@@ -56,16 +56,40 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def under_load(folder: Path, walks: int, clients: int, hold_s: float) -> list[str]:
-    """Promotes and rolls back in turn under load, and prints a table; returns what was wrong."""
+def under_load(
+    folder: Path, walks: int, clients: int, hold_s: float,
+    pause_s: float = 0.0, load_tests: Path | None = None,
+) -> list[str]:  # fmt: skip
+    """Promotes and rolls back in turn under load, and prints a table; returns what was wrong.
+
+    Args:
+        folder: Made, and filled.
+        walks: How many.
+        clients: How many ask.
+        hold_s: The recipe's `serving.hold_s`.
+        pause_s: Of a client between two requests.
+        load_tests: A folder with the `tensorflow_model_server` that load tests take, if not the
+            one that there is.
+    """
     from benchmarks.promotion_load import Load, counts, findings
-    from benchmarks.promotion_workspace import RECIPE, build, command, live_server
+    from benchmarks.promotion_workspace import (
+        RECIPE,
+        build,
+        command,
+        live_server,
+        load_tests_by,
+    )
 
     bench = build(folder, 1 + (walks + 1) // 2, hold_s)
-    command(bench, "promote", "--recipe", RECIPE)
+    with load_tests_by(load_tests):
+        command(bench, "promote", "--recipe", RECIPE)
     took: dict[str, list[float]] = {"promote": [], "rollback": []}
-    load = Load(bench)
-    with live_server(bench, folder / "server.log"), load.at_work(clients):
+    load = Load(bench, pause_s)
+    with (
+        live_server(bench, folder / "server.log"),
+        load.at_work(clients),
+        load_tests_by(load_tests),
+    ):
         for number in range(walks):
             if number % 2:
                 why = ("--by", "Grace", "--reason", "a drill")
@@ -97,18 +121,24 @@ def killed(folder: Path, kills: int, seed: int, load_tests: Path | None = None) 
         folder: Made, and filled.
         kills: How many.
         seed: Of what is drawn.
-        load_tests: A folder with the `tensorflow_model_server` that load tests take, if not the
-            one that there is.
+        load_tests: See `under_load`.
     """
     from benchmarks.promotion_kills import kill
     from benchmarks.promotion_load import Load, counts, findings
-    from benchmarks.promotion_workspace import RECIPE, build, command, live_server
+    from benchmarks.promotion_workspace import (
+        RECIPE,
+        build,
+        command,
+        live_server,
+        load_tests_by,
+    )
 
     bench = build(folder, 2 + kills, 0.0)
-    command(bench, "promote", "--recipe", RECIPE)
+    with load_tests_by(load_tests):
+        command(bench, "promote", "--recipe", RECIPE)
     load = Load(bench, pause_s=0.02)
-    with live_server(bench, folder / "server.log"), load.at_work(1):
-        done = kill(bench, kills, seed, load_tests)
+    with live_server(bench, folder / "server.log"), load.at_work(1), load_tests_by(load_tests):
+        done = kill(bench, kills, seed)
     found = findings(load, bench.thresholds())
     print(f"{sum(done.killed.values())} killed, {done.finished} were done before")
     print("  " + ", ".join(f"{name} {n}" for name, n in done.killed.most_common()))

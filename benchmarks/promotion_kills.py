@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import agreement
 import miniature
@@ -47,25 +46,14 @@ class Kills:
     recovery_s: list[float] = field(default_factory=list)
 
 
-def kill(bench: Bench, kills: int, seed: int, load_tests: Path | None = None) -> Kills:
+def kill(bench: Bench, kills: int, seed: int) -> Kills:
     """Kills so many walks, every other one right after a step, the others at a random moment.
 
     Args:
         bench: A workspace whose first version serves, at a live server.
         kills: How many.
         seed: Of what is drawn.
-        load_tests: See `benchmarks.promotion.killed`.
     """
-    path = os.environ["PATH"]
-    if load_tests is not None:
-        os.environ["PATH"] = f"{load_tests}:{path}"  # recoveries are in this process
-    try:
-        return _kill(bench, kills, seed)
-    finally:
-        os.environ["PATH"] = path
-
-
-def _kill(bench: Bench, kills: int, seed: int) -> Kills:
     draw, done = random.Random(seed), Kills()
     boundaries = _boundaries()
     took = dict.fromkeys(OPERATIONS, 10.0) | {"abort": 1.0}  # seconds, until it is known

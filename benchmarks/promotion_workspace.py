@@ -95,6 +95,18 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
+def load_tests_by(folder: Path | None) -> Iterator[None]:
+    """Lets the load tests in the block take the `tensorflow_model_server` of a folder, if given."""
+    path = os.environ["PATH"]
+    if folder is not None:
+        os.environ["PATH"] = f"{folder}:{path}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path
+
+
+@contextlib.contextmanager
 def live_server(bench: Bench, log: Path) -> Iterator[int]:
     """Runs `segtrail serve` at the recipe's target for the time of the block; yields its id."""
     port = bench.target.rpartition(":")[2]

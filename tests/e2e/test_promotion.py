@@ -18,7 +18,7 @@ pytest.importorskip("tensorflow")
 
 from benchmarks import promotion
 from benchmarks.promotion_load import PLAIN, Answer, Span, champions_of, went_back
-from benchmarks.promotion_workspace import RECIPE, Bench, build, live_server
+from benchmarks.promotion_workspace import RECIPE, Bench, build, live_server, load_tests_by
 from components.promote import promote, recover
 from segtrail import git
 from serving.client import SegmentationClient
@@ -27,39 +27,48 @@ from serving.launch import free_port
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def test_no_request_fails_or_mixes_versions_while_the_champion_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture(autouse=True)
+def embedded_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked by clients is the embedded server, in any case."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
-    assert promotion.under_load(tmp_path, walks=5, clients=4, hold_s=1.0) == []
+
+
+def load_tests(folder: Path) -> Path:
+    """Returns a folder with the stand-in for TF Serving, which starts at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        miniature.put_server_on_path(folder / "bin", patch)
+    return folder / "bin"
+
+
+def test_no_request_fails_or_mixes_versions_while_the_champion_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = promotion.under_load(
+        tmp_path, walks=5, clients=4, hold_s=1.0, pause_s=0.005, load_tests=load_tests(tmp_path)
+    )
+    assert wrong == []
     out = capsys.readouterr().out
     assert "5 changes seen" in out
     assert out.count(" answers") == 3
 
 
 def test_after_a_kill_at_any_point_everything_agrees(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
-    with pytest.MonkeyPatch.context() as patch:
-        miniature.put_server_on_path(tmp_path / "bin", patch)  # for the load tests alone
-    assert promotion.killed(tmp_path, kills=10, seed=3, load_tests=tmp_path / "bin") == []
+    assert promotion.killed(tmp_path, kills=10, seed=3, load_tests=load_tests(tmp_path)) == []
     assert " killed, " in capsys.readouterr().out
 
 
-def test_a_server_that_missed_a_state_is_led_through_them_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_missed_a_state_is_led_through_them_again(tmp_path: Path) -> None:
     """It sees only the last: the label on a version that it has not loaded, and refuses it."""
-    miniature.put_server_on_path(tmp_path / "bin", monkeypatch)  # for the load tests
     bench = build(tmp_path, 2, 0.0)
     target = bench.target
-    promote(bench.workspace, RECIPE)
+    with load_tests_by(load_tests(tmp_path)):
+        promote(bench.workspace, RECIPE)
     log = tmp_path / "server.log"
     with contextlib.ExitStack() as stack:
-        with monkeypatch.context() as patch:
-            patch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
-            pid = stack.enter_context(live_server(bench, log))
+        pid = stack.enter_context(live_server(bench, log))
+        stack.enter_context(load_tests_by(tmp_path / "bin"))
         os.kill(pid, signal.SIGSTOP)
         stack.callback(os.kill, pid, signal.SIGCONT)
         move(bench, f"127.0.0.1:{free_port()}")  # where nobody is asked
