@@ -102,9 +102,14 @@ class Load:
     def _watch(self) -> None:
         """A change begins when the file names two versions, and ends with the ledger's `done`."""
         path, book = self._bench.workspace.models_config, self._bench.workspace.ledger(RECIPE)
-        before, changing = time.monotonic(), frozenset[int]()
+        before, changing, seen = time.monotonic(), frozenset[int](), (b"", b"")
         while not self._stop.is_set():
             now = time.monotonic()
+            if (found := (path.read_bytes(), book.read_bytes())) == seen:
+                before = now
+                time.sleep(_WATCH_S)
+                continue
+            seen = found
             named = config.read(path)[RECIPE].versions
             entries = ledger.read(book)
             current, intent = ledger.champion(entries), ledger.open_intent(entries)

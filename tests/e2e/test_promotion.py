@@ -44,7 +44,7 @@ def test_no_request_fails_or_mixes_versions_while_the_champion_changes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = promotion.under_load(
-        tmp_path, walks=5, clients=4, hold_s=1.0, pause_s=0.005, load_tests=load_tests(tmp_path)
+        tmp_path, walks=5, clients=4, hold_s=1.0, pause_s=0.02, load_tests=load_tests(tmp_path)
     )
     assert wrong == []
     out = capsys.readouterr().out
