@@ -29,14 +29,14 @@ from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes, write_bytes
 
 FIRST = "0" * 64
-INTENT, DONE, FAILED, ABANDONED = "intent", "done", "failed", "abandoned"
+INTENT, DONE, FAILED, ABANDONED, LED = "intent", "done", "failed", "abandoned", "led-again"
 REJECTED, FORCED = "rejected", "forced"
 CANARY_INTENT, CANARY, CANARY_ABORTED = "canary-intent", "canary", "canary-aborted"
 EVENTS = (
-    INTENT, DONE, FAILED, ABANDONED, REJECTED, FORCED, CANARY_INTENT, CANARY, CANARY_ABORTED,
+    INTENT, DONE, FAILED, ABANDONED, LED, REJECTED, FORCED, CANARY_INTENT, CANARY, CANARY_ABORTED,
 )  # fmt: skip
 INTENTS = (INTENT, CANARY_INTENT)
-CLOSES = (DONE, FAILED, ABANDONED, CANARY)  # an intent
+CLOSES = (DONE, FAILED, ABANDONED, LED, CANARY)  # an intent
 
 
 @dataclass(frozen=True)

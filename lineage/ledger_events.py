@@ -86,6 +86,8 @@ def _says(entry: Entry) -> str:
         return f"not promoted: {details.get('why')}"
     if entry.event == ledger.ABANDONED:
         return f"cut short, then undone by a recovery: {details.get('why')}"
+    if entry.event == ledger.LED:
+        return f"serves on; the live server had stayed at v{details['again']}, and was led here"
     return "begun and not finished: it is under way, or was cut short"
 
 

@@ -39,7 +39,7 @@ class Segmenter:
     tiling: Tiling
 
     def segment(self, pixels: Any, finish: Callable[[Any], Any], spec: Any) -> Any:
-        """Returns what `finish` makes of an image's probabilities, whole rows at a time.
+        """Returns what `finish` makes of an image's probabilities, some pixels at a time.
 
         The image gets the network's size and is normalised by its own grey levels; it is
         reflected at its bottom and right edges up to what the network needs; the answer is cut
@@ -47,7 +47,7 @@ class Segmenter:
 
         Args:
             pixels: uint8 `[H, W, C]`.
-            finish: From float32 `[rows, W, P]` to what is kept, `[rows, W, ...]`.
+            finish: From float32 `[h, w, P]` to what is kept of each pixel, `[h, w, ...]`.
             spec: `tf.TensorSpec` of that.
         """
         import tensorflow as tf

@@ -79,34 +79,42 @@ def in_tiles(
         see: From the rows and columns of a tile, int32 `[h]` and `[w]`, to float32 `[h, w, P]`.
             They are indices into the image: it is reflected at its bottom and right edges up to
             a multiple of `tiling.multiple`.
-        finish: From float32 `[rows, width, P]`, rows that no other tile adds to, to what is kept.
+        finish: From float32 `[h, w, P]`, where no other tile adds to, to what is kept of each
+            pixel. The image may lie on its side.
         height: Of the image, int32 `[]`.
         width: Of the image, int32 `[]`.
         planes: P.
-        spec: `tf.TensorSpec` of what `finish` gives.
+        spec: `tf.TensorSpec` of what `finish` gives, of three dimensions.
         tiling: How it is cut.
 
     Returns:
-        What `finish` gave, one below another: `[height, width, ...]`.
+        What `finish` gave, `[height, width, ...]`.
     """
     import tensorflow as tf
 
-    rows, columns = _reflected(height, tiling.multiple), _reflected(width, tiling.multiple)
-    whole = tf.size(rows, tf.int64) * tf.size(columns, tf.int64) <= tiling.whole
-    down, across = _cuts(tf.size(rows), whole, tiling), _cuts(tf.size(columns), whole, tiling)
+    # strips of tiles lie along the shorter axis: a long image takes no more memory than a square
+    turned = width > height
+    turn = tf.where(turned, [1, 0, 2], [0, 1, 2])
+    longer, shorter = tf.maximum(height, width), tf.minimum(height, width)
+    places, others = _reflected(longer, tiling.multiple), _reflected(shorter, tiling.multiple)
+    whole = tf.size(places, tf.int64) * tf.size(others, tf.int64) <= tiling.whole
+    along, across = _cuts(tf.size(places), whole, tiling), _cuts(tf.size(others), whole, tiling)
     values = tf.TensorSpec([None, None, planes], tf.float32)
 
-    def row_of_tiles(top: Any) -> Any:
-        chosen = rows[top : top + down.side]
+    def strip(start: Any) -> Any:
+        chosen = places[start : start + along.side]
 
-        def tile(left: Any) -> Any:
-            seen = see(chosen, columns[left : left + across.side])
-            return tf.transpose(seen, [1, 0, 2])
+        def tile(start: Any) -> Any:
+            other = others[start : start + across.side]
+            rows, columns = tf.cond(turned, lambda: (other, chosen), lambda: (chosen, other))
+            standing = tf.transpose(see(rows, columns), turn)
+            return tf.transpose(standing, [1, 0, 2])
 
-        lying = _blended(tile, tf.identity, across, width, down.side, planes, values)
+        lying = _blended(tile, tf.identity, across, shorter, along.side, planes, values)
         return tf.transpose(lying, [1, 0, 2])
 
-    return _blended(row_of_tiles, finish, down, height, width, planes, spec)
+    made = _blended(strip, finish, along, longer, shorter, planes, spec)
+    return tf.ensure_shape(tf.transpose(made, turn), spec.shape)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ class LoadError(ServingError):
         self.said = said
 
 
+class SilentError(ServingError):
+    """A server is there, but gave no answer in time."""
+
+
 class StartError(ServingError):
     """A server that was started ended, or did not make its model available.
 

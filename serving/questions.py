@@ -16,6 +16,7 @@ import numpy.typing as npt
 from segtrail.errors import DataError, ServingError
 from serving import descriptions, protocol
 from serving.descriptions import Signature, VersionStatus
+from serving.failures import SilentError
 from serving.prediction import Prediction
 from serving.protocol import tensors
 from serving.tls import Tls
@@ -211,7 +212,7 @@ def failure(
             "segtrail status   (shows which versions serve)",
         )
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return ServingError(
+        return SilentError(
             f"{target}: {which}: no answer within {timeout:g} s",
             "ask for fewer images at once, or allow more time",
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components import registry
-from components.promotion.plan import Plan
+from components.promotion.plan import AGAIN, Plan
 from lineage import ledger
 from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError
@@ -136,7 +136,10 @@ def _require_known(what: str, name: str, version: int | None, entries: Sequence[
     current, intent = ledger.champion(entries), ledger.open_intent(entries)
     if intent is not None and intent.event == ledger.CANARY_INTENT:
         intent = None
-    if version is None or version in {e.version for e in (current, intent) if e}:
+    known = {e.version for e in (current, intent) if e}
+    if intent is not None:
+        known.add(intent.details.get(AGAIN))
+    if version is None or version in known:
         return
     ends = f"ends with v{current.version}" if current else "names no version that served"
     raise LineageError(

@@ -13,6 +13,7 @@ the first state on, on the way back in the last. Every step may be taken again a
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from components.promotion import live
@@ -32,9 +33,9 @@ def introduce(plan: Plan) -> str:
     serving = _stable(plan)
     if serving in (None, plan.version):
         return f"serving configuration names {'no other version' if serving else 'none yet'}"
-    _write(plan, serving, beside=plan.version)
-    began = time.monotonic()
-    with server_of(plan.workspace, plan.recipe) as server:
+    with server_of(plan.workspace, plan.recipe) as server:  # before anything moves
+        _write(plan, serving, beside=plan.version)
+        began = time.monotonic()
         if isinstance(server, Live):
             server.wait_loaded(plan.recipe, plan.version, live.CONFIRM_WITHIN_S)
     _hold(plan, began)
@@ -84,7 +85,7 @@ def restore(plan: Plan) -> None:
     if previous is None:
         config.withdraw(path, plan.recipe)
         return
-    if _stable(plan) == plan.version:
+    if previous != plan.version == _stable(plan):
         _write(plan, plan.version, beside=previous)
         _wait(plan, previous)
         _write(plan, previous, beside=plan.version)
@@ -93,34 +94,40 @@ def restore(plan: Plan) -> None:
 
 
 def settle(plan: Plan) -> list[str]:
-    """Brings configuration and live server to the champion; returns what was done."""
-    lines = []
+    """Brings the configuration to the champion; returns what was done."""
     model = config.read(plan.workspace.models_config).get(plan.recipe)
     if model is not None and (model.versions, dict(model.labels)) != _last(plan):
         if len(model.versions) > 1:
             _hold(plan, time.monotonic())
         _write(plan, plan.version)
-        lines.append(f"serving configuration names v{plan.version} alone")
+        return [f"serving configuration names v{plan.version} alone"]
+    return []
+
+
+def behind(plan: Plan) -> int | None:
+    """Returns the version that the live server has stayed on; None if it is up to date, or none.
+
+    Raises:
+        ServingError: A server listens and does not answer.
+    """
     with server_of(plan.workspace, plan.recipe) as server:
-        behind = _behind(plan, server) if isinstance(server, Live) else None
-    if behind is not None:
-        lines.append(f"the live server is at v{behind}: it missed a change, and is told again")
-        _write(plan, behind, beside=plan.version)
-        _wait(plan, plan.version)
-        _write(plan, plan.version, beside=behind)
-        _wait(plan, plan.version, STABLE)
-        _write(plan, plan.version)
-    return lines
+        if not isinstance(server, Live):
+            return None
+        try:
+            server.wait_answers(plan.recipe, plan.version, label=STABLE, within=UNDO_WITHIN_S)
+        except ServingError:
+            found = server.answers(plan.recipe, STABLE) or server.answers(plan.recipe)
+            return found if found != plan.version else None
+        return None
 
 
-def _behind(plan: Plan, server: Live) -> int | None:
-    """Returns the version that the label of a server has stayed on, None if it is up to date."""
-    try:
-        server.wait_answers(plan.recipe, plan.version, label=STABLE, within=UNDO_WITHIN_S)
-    except ServingError:
-        found = server.answers(plan.recipe, STABLE) or server.answers(plan.recipe)
-        return found if found != plan.version else None
-    return None
+def lead(plan: Plan, behind: int) -> None:
+    """Takes the live server through the states again, from the version that it has stayed on."""
+    _write(plan, behind, beside=plan.version)
+    _wait(plan, plan.version)
+    _write(plan, plan.version, beside=behind)
+    _wait(plan, plan.version, STABLE)
+    _write(plan, plan.version)
 
 
 def _stable(plan: Plan) -> int | None:
@@ -140,15 +147,12 @@ def _write(plan: Plan, version: int, *, beside: int | None = None) -> None:
 def _wait(plan: Plan, version: int, label: str | None = None) -> None:
     """Gives the servers time for a state, and goes on without those that do not follow."""
     began = time.monotonic()
-    with server_of(plan.workspace, plan.recipe) as server:
+    with contextlib.suppress(ServingError), server_of(plan.workspace, plan.recipe) as server:
         if isinstance(server, Live):
-            try:
-                if label is None:
-                    server.wait_loaded(plan.recipe, version, UNDO_WITHIN_S)
-                else:
-                    server.wait_answers(plan.recipe, version, label=label, within=UNDO_WITHIN_S)
-            except ServingError:
-                pass
+            if label is None:
+                server.wait_loaded(plan.recipe, version, UNDO_WITHIN_S)
+            else:
+                server.wait_answers(plan.recipe, version, label=label, within=UNDO_WITHIN_S)
     _hold(plan, began)
 
 

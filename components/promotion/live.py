@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segtrail.errors import ConfigError, ServingError
-from segtrail.params import load_recipe
+from segtrail.errors import ServingError
+from segtrail.params import load_params
 from segtrail.settings.serving import Serving
 from segtrail.workspace import Workspace
+from serving.failures import LoadError, SilentError, TlsError
 
 if TYPE_CHECKING:
     from serving.client import SegmentationClient
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 CONFIRM_WITHIN_S = 120.0
 FIRST_WITHIN_S = 10.0  # in which a server that polls the configuration hears of a new model
+STALE_S = 5.0  # in which it still says that a version did not load when it was tried before
 _PROBE_S = 10.0
 _POLL_S = 0.1
 
@@ -42,7 +44,16 @@ class Live:
         Raises:
             ServingError: It failed to load, or time is up.
         """
-        self.client.wait_until_available(model, version, within)
+        began = time.monotonic()
+        while True:
+            try:
+                left = began + within - time.monotonic()
+                self.client.wait_until_available(model, version, left)
+                return
+            except LoadError:
+                if time.monotonic() - began >= min(STALE_S, within):
+                    raise
+            time.sleep(_POLL_S)
 
     def wait_answers(
         self, model: str, version: int, *, label: str | None = None, within: float
@@ -81,7 +92,9 @@ def server_of(workspace: Workspace, recipe: str, patience: float = 0) -> Iterato
             before knows it at once.
 
     Raises:
-        ServingError: See `endpoint_of`.
+        ServingError: See `endpoint_of`; or a server listens there that speaks gRPC, or TLS, and
+            gives no answer: it may be ours.
+        ConfigError: `params.yaml` cannot be read.
     """
     if (endpoint := endpoint_of(workspace, recipe)) is None:
         yield f"params.yaml has no recipe {recipe}"
@@ -111,11 +124,13 @@ def endpoint_of(workspace: Workspace, recipe: str) -> Endpoint | None:
 
 
 def settings_of(workspace: Workspace, recipe: str) -> Serving | None:
-    """Returns how a recipe is served; None for one that `params.yaml` has no longer."""
-    try:
-        return load_recipe(workspace, recipe).serving
-    except ConfigError:
-        return None
+    """Returns how a recipe is served; None for one that `params.yaml` has no longer.
+
+    Raises:
+        ConfigError: It cannot be read, and says nothing of what is there.
+    """
+    found = load_params(workspace.params).recipes.get(recipe)
+    return None if found is None else found.serving
 
 
 def is_listening(target: str) -> bool:
@@ -133,6 +148,11 @@ def _why_not_ours(client: SegmentationClient, recipe: str, patience: float) -> s
     while True:
         try:
             client.statuses(recipe)
+        except (SilentError, TlsError) as e:
+            raise ServingError(
+                f"{e.message}: it listens, but does not say what it serves",
+                e.hint if isinstance(e, TlsError) else "see its log, or stop it, and try again",
+            ) from None
         except ServingError as e:
             if time.monotonic() >= end:
                 return e.message

@@ -13,6 +13,9 @@ from segtrail import saved_model
 from segtrail.files import sha256_file
 from segtrail.workspace import Workspace
 
+# in the details of an intent to lead a server that missed the version to it: where it stayed
+AGAIN = "again"
+
 
 @dataclass
 class Plan:
@@ -60,7 +63,9 @@ class Plan:
 
     @property
     def previous(self) -> int | None:
-        """The version that served before."""
+        """The version that served before, and does again if this fails."""
+        if AGAIN in self.details:
+            return self.version
         found: int | None = self.details["previous"]
         return found
 

@@ -8,12 +8,14 @@ this checkout's ledger may be the older of the two: see `components.promotion.ag
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from components import registry
 from components.promotion import agreement, canary, changeover, steps, walk
-from components.promotion.plan import Plan
+from components.promotion.plan import AGAIN, Plan
 from lineage import ledger
 from segtrail import git
-from segtrail.errors import LineageError
+from segtrail.errors import LineageError, ServingError
 from segtrail.workspace import Workspace
 from serving import config, store
 
@@ -74,7 +76,7 @@ def _settle(plan: Plan) -> list[str]:
     if config.champion(plan.workspace.models_config, plan.recipe) is None:
         steps.place(plan)  # is there already; checks that it is whole
         lines.append(changeover.serve(plan))
-    lines += changeover.settle(plan)
+    lines += changeover.settle(plan) + _lead(plan)
     if registry.champion(plan.workspace, plan.recipe) != plan.version:
         lines.append(steps.point_alias(plan))
     if _is_uncommitted(plan.workspace, plan.recipe):
@@ -82,6 +84,26 @@ def _settle(plan: Plan) -> list[str]:
     if git.tag_target(plan.workspace.root, plan.tag) is None:
         lines.append(steps.tag(plan))
     return [f"{plan.recipe}: {line}" for line in lines]
+
+
+def _lead(plan: Plan) -> list[str]:
+    """Leads a live server that missed the champion to it, which moves the label: by an intent."""
+    try:
+        behind = changeover.behind(plan)
+    except ServingError as e:
+        return [f"the live server does not say what it serves: {e.message}"]
+    if behind is None:
+        return []
+    found = f"the live server is at v{behind}"
+    served = [e for e in plan.entries() if e.event == ledger.DONE and e.version == behind]
+    if not served or not Plan.of_intent(plan.workspace, served[-1]).is_stored():
+        return [f"{found}, which is no version that the ledger and the store have: see its log"]
+    again = replace(plan, details={**plan.details, AGAIN: behind})
+    steps.intend(again)
+    changeover.lead(again, behind)
+    steps.finish(again)
+    steps.commit(again)
+    return [f"{found}: it missed a change, and was told again"]
 
 
 def _ledger_path(workspace: Workspace, name: str) -> str:

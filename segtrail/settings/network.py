@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
@@ -26,6 +27,22 @@ class _Sized(Strict):
         description="images up to so many million pixels, at the size that the network sees, are "
         "segmented whole; larger ones in overlapping tiles of that area, blended",
     )
+
+    @property
+    def down_scale(self) -> int:
+        """What the sides of an input must be a multiple of."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _tiles_overlap(self) -> _Sized:
+        least = (2 * (self.down_scale + max(self.down_scale, 16))) ** 2 / 1e6
+        if self.whole_megapixels < least:
+            raise ValueError(
+                f"whole_megapixels ({self.whole_megapixels}) makes tiles too small for a network "
+                f"whose input comes in steps of {self.down_scale} pixels; expected at least "
+                f"{math.ceil(least * 100) / 100}"
+            )
+        return self
 
 
 class _Levels(_Sized):

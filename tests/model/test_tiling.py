@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from model.tiling_graph import MARGIN, Tiling, in_tiles
 from segtrail.images import decode_image, encode_png
@@ -75,8 +75,10 @@ def test_tiles_overlap_by_what_the_network_sees_but_move_on(megapixels, multiple
     assert tiling.side % multiple == tiling.margin % multiple == tiling.ramp % multiple == 0
     assert tiling.stride >= min(tiling.side // 2, multiple)
     assert tiling.margin <= MARGIN
+    if megapixels * 1e6 >= (4 * max(multiple, 16)) ** 2:  # others the settings refuse
+        assert tiling.side**2 <= tiling.whole
     if tiling.side >= 2048:
-        assert tiling.margin >= min(64, radius or 64)
+        assert tiling.margin >= min(64, 64 if radius is None else radius)
 
 
 def test_tiles_add_up_to_the_image_whatever_its_size():
@@ -102,7 +104,8 @@ def test_tiles_add_up_to_the_image_whatever_its_size():
         padded = [-(-n // multiple) * multiple for n in size]
         if padded[0] * padded[1] <= tiling.whole:
             assert asked == [tuple(padded)]
-        assert all(h <= max(tiling.side, 0) or asked == [tuple(padded)] for h, _ in asked)
+        else:
+            assert all(max(sides) <= tiling.side for sides in asked)
         assert all(h % multiple == w % multiple == 0 for h, w in asked)
 
     check()
@@ -188,3 +191,9 @@ def test_tiles_too_small_for_what_a_network_sees_are_hardly_another_answer():
     ]
     assert apart[0] < 0.05  # of a network that was never trained, which weighs what is far as near
     assert 2 * apart[0] < apart[1]
+
+
+def test_tiles_too_small_to_overlap_are_refused():
+    with pytest.raises(ValidationError, match=r"whole_megapixels \(0\.1\).*at least 0\.27"):
+        options_of({"depth": 6, "stem_stride": 2, "whole_megapixels": 0.1})
+    assert options_of({"depth": 6, "stem_stride": 2, "whole_megapixels": 0.27})
