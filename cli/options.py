@@ -74,6 +74,8 @@ def endpoint_of(
     """Returns the server that is meant, and how to trust it.
 
     TLS is that of the options; without any, that of params.yaml, if it is the recipe's server.
+    A server can be asked from anywhere, but a params.yaml that is there is heeded: what cannot
+    be read may say that this server is asked over TLS.
 
     Args:
         recipe: Which one is asked for.
@@ -84,11 +86,11 @@ def endpoint_of(
         name: Of `--tls-name`.
 
     Raises:
-        ConfigError: Without a target, params.yaml is wrong or has no such recipe.
+        ConfigError: params.yaml is wrong, or, without a target, has no such recipe.
         WorkspaceError: Without a target, there is no workspace here.
         ServingError: A PEM file cannot be read, or is not what it should be.
     """
-    from segtrail.params import load_recipe
+    from segtrail.params import load_params, load_recipe
     from segtrail.workspace import Workspace
     from serving.endpoint import Endpoint
     from serving.tls import Tls
@@ -100,13 +102,23 @@ def endpoint_of(
             return Endpoint(target, given)
     try:
         workspace = Workspace.find()
-        settings = load_recipe(workspace, recipe).serving
-    except (ConfigError, WorkspaceError):
+    except WorkspaceError:
         if target is None:
             raise
-        return Endpoint(target)  # a server can be asked from anywhere
-    if given is not None:
-        return Endpoint(settings.target, given)
-    if target not in (None, settings.target):
         return Endpoint(target)
-    return Endpoint.of(settings, recipe, workspace.home)
+    if target is None:
+        settings = load_recipe(workspace, recipe).serving
+        if given is not None:
+            return Endpoint(settings.target, given)
+        return Endpoint.of(settings, recipe, workspace.home)
+    try:
+        recipes = load_params(workspace.params).recipes
+    except ConfigError as e:
+        raise ConfigError(
+            f"{e.message}\n  which may say that --target {target} is asked over TLS",
+            f"mend {workspace.params.name}; or say it: --tls-ca FILE; or, to ask in clear, run "
+            "this in a folder outside of the workspace",
+        ) from None
+    if recipe not in recipes:
+        return Endpoint(target)
+    return Endpoint.at(target, recipes[recipe].serving, recipe, workspace.home)

@@ -44,7 +44,8 @@ def predict(
 
     Writes <image>.mask.png (class indices, or one bit a class where classes overlap) and
     <image>.overlay.png (outlines to look at), and prints one line an image. Needs no workspace
-    when --target is given. TLS is that of serving.tls of the recipe, or of the options.
+    when --target is given. TLS is that of the options, or of serving.tls of the recipe, if it is
+    its server; a params.yaml that is there must be right, lest that is missed.
 
     \b
     Examples:

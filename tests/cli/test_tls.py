@@ -113,6 +113,7 @@ def test_a_recipe_says_how_its_server_is_reached(secured, say, tmp_path, monkeyp
     assert code == 0, said
     assert f"{RECIPE} v1" in said
     assert say(*asked, "--target", secured.target)[0] == 0
+    assert say(*asked, "--target", secured.target.replace("127.0.0.1", "localhost"))[0] == 0
     code, said = say("audit", RECIPE, "--quick", "--target", secured.target)
     (line,) = [line for line in said.splitlines() if "live server" in line]
     assert "2 golden images answered as evaluated" in line
