@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import ssl
@@ -12,15 +13,18 @@ from typing import Any
 
 import grpc
 
+from segtrail.errors import ServingError
+from serving import tls_handshake
 from serving.channel import open_channel
 from serving.failures import TlsError
 from serving.tls import Tls
+from serving.tls_handshake import WITHIN_S, Address
 
-_WITHIN_S = 2.0
 _ADDRESS = re.compile(r"(?:dns:/{0,3})?(?:\[(?P<six>[^]]+)\]|(?P<host>[^:/]+)):(?P<port>\d+)")
-_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # with which HTTP/2 begins
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which Python has no name for
 _NOT_YET, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64  # OpenSSL's X509_V_ERR_...
+_ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_(?:ALERT_)?(?P<says>\w+)")  # OpenSSL's SSL_R_...
+_OF_THE_ONE_SHOWN = ("unknown ca", "decrypt error", "access denied")  # of RFC 8446, 6.2
 
 _IN_PARAMS = "of the recipe in params.yaml"
 _CA = f"--tls-ca FILE, the authority that signed its certificate; or serving.tls.ca {_IN_PARAMS}"
@@ -28,13 +32,18 @@ _CLIENT = (
     "--tls-certificate FILE --tls-key FILE, signed by an authority that it knows; or "
     f"serving.tls.certificate and .key {_IN_PARAMS}"
 )
-_CLEAR = "leave out --tls-..., or serving.tls of the recipe; or start it with --ssl_config_file"
+_CLEAR = (
+    "start it with --ssl_config_file; or, if it is meant to speak in clear, leave out --tls-..., "
+    "or serving.tls of the recipe"
+)
 
 
-def why(target: str, tls: Tls | None) -> TlsError | None:
+def why(target: str, tls: Tls | None) -> ServingError | None:
     """Returns what keeps client and server from understanding each other; None: it is not TLS.
 
-    Connects anew, for at most two seconds each time; asks nothing.
+    Connects anew, for at most two seconds each time; asks nothing. A `TlsError` is what was seen;
+    a server that hangs up before it says a word of TLS is a `ServingError` and no more, since one
+    that is not up behind its load balancer does the same.
 
     Args:
         target: `host:port`; of other gRPC targets nothing is found out.
@@ -44,10 +53,12 @@ def why(target: str, tls: Tls | None) -> TlsError | None:
         return None
     where = (address["six"] or address["host"], int(address["port"]))
     try:
-        socket.create_connection(where, _WITHIN_S).close()
+        socket.create_connection(where, WITHIN_S).close()
         if _connects(target, tls):
             return None
         return _in_clear(target, where) if tls is None else _over_tls(target, where, tls)
+    except tls_handshake.PairError:
+        return TlsError(target, "the client's key and certificate do not fit together", _CLIENT)
     except OSError:  # nothing listens, or nothing answers
         return None
 
@@ -56,7 +67,7 @@ def _connects(target: str, tls: Tls | None) -> bool:
     """Whether gRPC itself comes to terms with the server: then what failed was something else."""
     states: Queue[grpc.ChannelConnectivity] = Queue()
     over = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
-    end = time.monotonic() + _WITHIN_S
+    end = time.monotonic() + WITHIN_S
     with open_channel(grpc, target, tls) as channel:
         channel.subscribe(states.put, try_to_connect=True)
         try:
@@ -67,36 +78,62 @@ def _connects(target: str, tls: Tls | None) -> bool:
     return bool(state == grpc.ChannelConnectivity.READY)
 
 
-def _in_clear(target: str, where: tuple[str, int]) -> TlsError | None:
-    context = _context(None)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+def _in_clear(target: str, where: Address) -> TlsError | None:
     try:
-        _shake_hands(where, context, where[0])
+        tls_handshake.shake_hands(where, tls_handshake.trusting_context(), where[0])
     except ssl.SSLError as e:
-        if "ALERT" not in (e.reason or ""):  # an alert is TLS, too
+        if _alert(e) is None:  # an alert is TLS, too
             return None
     return TlsError(target, "the server speaks TLS; this client does not", _CA)
 
 
-def _over_tls(target: str, where: tuple[str, int], tls: Tls) -> TlsError | None:
+def _over_tls(target: str, where: Address, tls: Tls) -> ServingError | None:
     name = tls.name or where[0]
+    context = tls_handshake.context(tls)
     try:
-        refused, _ = _shake_hands(where, _context(tls), name)
+        closed, _ = tls_handshake.shake_hands(where, context, name)
     except ssl.SSLCertVerificationError as e:
         return _of_certificate(target, where, tls, name, e)
-    except ssl.SSLError as e:
-        if "ALERT" not in (e.reason or ""):
-            return TlsError(target, "this client speaks TLS; the server does not", _CLEAR)
-        refused = True
-    if not refused:
+    except (ssl.SSLError, tls_handshake.HungUpError) as e:
+        return _not_agreed(target, where, tls, e)
+    if not closed:
         return None
-    shown = "it does not know the one shown" if tls.key else "this client shows none"
-    found = f"the server asks for a client's certificate (client_verify); {shown}"
-    return TlsError(target, found, _CLIENT)
+    shown = "does not know the one shown" if tls.key else "is shown none, as by this client"
+    return TlsError(
+        target,
+        "TLS was agreed, and then the server closed the connection, as one does that asks for a "
+        f"client's certificate (client_verify) and {shown}",
+        f"{_CLIENT}; or see the server's log",
+    )
+
+
+def _not_agreed(target: str, where: Address, tls: Tls, e: OSError) -> ServingError | None:
+    """Returns why no hands were shaken, as far as it can be known."""
+    if (says := _alert(e)) is not None:
+        if not ("certificate" in says or (tls.key and says in _OF_THE_ONE_SHOWN)):
+            found = f"the server refuses TLS as this client speaks it ({says})"
+            return TlsError(target, found, "see the server's log")
+        shown = "it refuses the one shown" if tls.key else "this client shows none"
+        found = f"the server asks for a client's certificate; {shown} ({says})"
+        return TlsError(target, found, _CLIENT)
+    if tls_handshake.speaks_clear(where):
+        return TlsError(target, "this client speaks TLS; the server does not", _CLEAR)
+    if not isinstance(e, tls_handshake.HungUpError):
+        return None
+    return ServingError(
+        f"{target}: the server closed the connection before TLS was agreed; it does not say why",
+        "is the server up, also behind a load balancer? see its log; leave TLS on",
+    )
+
+
+def _alert(e: OSError) -> str | None:
+    """Returns the words of an alert, by which a server that speaks TLS says what it refuses."""
+    found = _ALERT.fullmatch(getattr(e, "reason", None) or "")
+    return None if found is None else found["says"].lower().replace("_", " ")
 
 
 def _of_certificate(
-    target: str, where: tuple[str, int], tls: Tls, name: str, e: ssl.SSLCertVerificationError
+    target: str, where: Address, tls: Tls, name: str, e: ssl.SSLCertVerificationError
 ) -> TlsError:
     """Returns what is wrong with the server's certificate."""
     if e.verify_code in (_EXPIRED, _NOT_YET):
@@ -116,49 +153,20 @@ def _of_certificate(
             f"--tls-name {names[0] if names else 'NAME'}, if that is the server meant; or "
             f"serving.tls.name {_IN_PARAMS}",
         )
-    given = "the authorities given" if tls.ca else "any authority that gRPC brings along"
+    given = "the authorities given"
+    if tls.ca is None:
+        own = os.environ.get(tls_handshake.ROOTS_VARIABLE)
+        given = f"any authority in {own}" if own else "any authority that gRPC brings along"
     says = f"the server's certificate is not signed by {given} ({e.verify_message})"
     return TlsError(target, says, _CA)
 
 
-def _certificate(where: tuple[str, int], tls: Tls) -> Mapping[str, Any]:
+def _certificate(where: Address, tls: Tls) -> Mapping[str, Any]:
     """Returns what the server's certificate says, whatever its name and time."""
-    context = _context(tls)
+    context = tls_handshake.context(tls)
     context.check_hostname = False
     context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     try:
-        return _shake_hands(where, context, where[0])[1]
+        return tls_handshake.shake_hands(where, context, where[0])[1]
     except OSError:
         return {}
-
-
-def _context(tls: Tls | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_alpn_protocols(["h2"])
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as gRPC does
-    if tls is not None and tls.ca is not None:
-        context.load_verify_locations(cadata=tls.ca.decode("ascii", "replace"))
-    else:
-        context.load_default_certs()
-    return context
-
-
-def _shake_hands(
-    where: tuple[str, int], context: ssl.SSLContext, name: str
-) -> tuple[bool, Mapping[str, Any]]:
-    """Returns whether the server then hangs up, and its verified certificate.
-
-    With TLS 1.3 a server refuses a client's certificate only after the hands are shaken.
-    """
-    with (
-        socket.create_connection(where, _WITHIN_S) as plain,
-        context.wrap_socket(plain, server_hostname=name) as secure,
-    ):
-        certificate = secure.getpeercert() or {}
-        try:
-            secure.sendall(_HELLO)
-            return not secure.recv(16), certificate
-        except TimeoutError:
-            return False, certificate
-        except OSError:
-            return True, certificate

@@ -229,8 +229,8 @@ def test_who_has_no_certificate_is_not_let_in(guarded):
     theirs, name = (strangers.key, strangers.certificate), "models.example"
     for tls, found, option in (
         (None, "the server speaks TLS; this client does not", "--tls-ca"),
-        (Tls(known, name=name), "client_verify.; this client shows none", "--tls-certificate"),
-        (Tls(known, *theirs, name), "client_verify.; it does not know the", "--tls-certificate"),
+        (Tls(known, name=name), "client_verify. and is shown none", "--tls-certificate"),
+        (Tls(known, *theirs, name), "client_verify. and does not know", "--tls-certificate"),
         (Tls(known, *ours, "another.example"), "is for models.example, not for another.example",
          "--tls-name models.example"),
         (Tls(known, *ours), "is for models.example, not for 127.0.0.1", "--tls-name"),
