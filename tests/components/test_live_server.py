@@ -45,8 +45,7 @@ def server(workspace: Workspace, models_config: Path) -> Iterator[int]:
             time.sleep(0.05)
         yield process.pid
     finally:
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
+        process.kill()  # it may have been stopped
         process.wait()
 
 
