@@ -7,7 +7,7 @@ each has its own checkout of the ledger, which git brings together.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from components import registry
@@ -40,6 +40,8 @@ def serving_version(workspace: Workspace, name: str, entries: Sequence[Entry]) -
 def shown_canary(workspace: Workspace, name: str, entries: Sequence[Entry]) -> int | None:
     """Returns the version that the serving configuration names as the recipe's canary, or None.
 
+    None also for one that is out, by the ledger, and was lost.
+
     Args:
         workspace: The workspace.
         name: The recipe.
@@ -55,12 +57,35 @@ def shown_canary(workspace: Workspace, name: str, entries: Sequence[Entry]) -> i
         return shown  # one that ended: a crash left it
     if shown == (out.version if out else None):
         return shown
+    if shown is None and out is not None and _is_lost(Plan.of_intent(workspace, out)):
+        return None
     raise LineageError(
         f"{path}: names {f'v{shown}' if shown else 'no version'} as canary of {name}; the ledger "
         f"in this checkout tells of {f'v{out.version}' if out else 'none'}; the branch "
         f"segtrail/{name}, or another one, may have the newer ledger",
         f"git merge segtrail/{name}   (or the branch whose ledger is newer)",
     )
+
+
+def require_newest(workspace: Workspace, name: str) -> list[Entry]:
+    """Returns the ledger, once its chain holds and nothing there shows that it is an older one.
+
+    What is lost (serving configuration, MLflow, the store) shows nothing.
+
+    Raises:
+        LineageError: The chain does not hold; or see `serving_version` and `shown_canary`.
+    """
+    path = workspace.ledger(name)
+    if path.exists() and (problems := ledger.verify(path)):
+        raise LineageError(f"{path}: {problems[0]}", f"segtrail audit {name}")
+    entries = ledger.read(path)
+    try:
+        serving_version(workspace, name, entries)
+        shown_canary(workspace, name, entries)
+    except ServingError:  # it cannot be read
+        alias = _if_there(registry.champion, workspace, name)
+        _require_known("MLflow's alias champion", name, alias, entries)
+    return entries
 
 
 def restore_config(workspace: Workspace) -> list[str]:
@@ -96,10 +121,26 @@ def restore_config(workspace: Workspace) -> list[str]:
     return lines + [f"{p.recipe}: left out: {lacks(p)}" for p in lacking]
 
 
-def lacks(plan: Plan) -> str:
-    """Returns the words for a champion that the store does not hold."""
+def lacks(plan: Plan, as_what: str = "champion") -> str:
+    """Returns the words for a champion, or a canary, that the store does not hold."""
     path = plan.ledger.relative_to(plan.workspace.root).as_posix()
-    return f"the store lacks v{plan.version} of {plan.recipe}, which {path} names as champion"
+    return f"the store lacks v{plan.version} of {plan.recipe}, which {path} names as {as_what}"
+
+
+def _is_lost(canary: Plan) -> bool:
+    """Whether the configuration lacks a canary that is out: one that was ended has no alias."""
+    alias = _if_there(registry.canary, canary.workspace, canary.recipe)
+    return alias == canary.version or not canary.is_stored()
+
+
+def _if_there(
+    asked: Callable[[Workspace, str], int | None], workspace: Workspace, name: str
+) -> int | None:
+    """Returns what MLflow says, None where it says nothing or is lost."""
+    try:
+        return asked(workspace, name)
+    except LineageError:
+        return None
 
 
 def _places(plans: Sequence[Plan]) -> dict[str, tuple[Path, int]]:

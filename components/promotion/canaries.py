@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.promotion import canary, candidate, doing, steps
+from components.promotion import agreement, canary, candidate, doing, steps
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.plan import Plan
 from lineage import ledger
 from lineage.ledger import Entry
-from segtrail.errors import StageError
+from segtrail.errors import SegtrailError, StageError
+from segtrail.progress import say
 from segtrail.workspace import Workspace
 
 
@@ -84,19 +85,25 @@ def abort_canary(
 ) -> Promotion:
     """Takes the canary away; the version stays in the store, and the ledger says why.
 
-    The ledger is written first: what a crash leaves undone, the recovery does.
+    The ledger is written first: what a crash leaves undone, the recovery does. Whatever else is
+    lost, a sound ledger is enough.
 
     Raises:
         StageError: There is none.
     """
     with exclusive(workspace):
-        out = _canary_of(name, doing.recovered(workspace, name))
+        out = _canary_of(name, _recovered_if_possible(workspace, name))
         plan = Plan.of_intent(workspace, out)
         ledger.append(
             plan.ledger, ledger.CANARY_ABORTED, version=plan.version,
             model_digest=plan.model_digest, by=by, details={"reason": reason},
+        LineageError: The ledger's chain does not hold, or it is not the newest.
         )  # fmt: skip
-        lines = [f"ledger: {ledger.CANARY_ABORTED}", *canary.take_away(workspace, name)]
+        lines = [f"ledger: {ledger.CANARY_ABORTED}"]
+        try:
+            lines += canary.take_away(workspace, name)
+        except SegtrailError as e:
+            lines.append(f"{e.message}; the rest: segtrail promote --recipe {name} --recover")
         made = steps.commit_ledger(plan, f"Abort the canary {name} v{plan.version}: {reason}")
         lines.append(f"git: ledger committed in {made[:12]}")
         return Promotion(name, plan.version, plan.model_digest, changed=True, says=lines)
@@ -108,3 +115,15 @@ def _canary_of(name: str, entries: Sequence[Entry]) -> Entry:
             f"no canary of {name} is out", f"segtrail promote --recipe {name} --canary"
         )
     return out
+def _recovered_if_possible(workspace: Workspace, name: str) -> list[Entry]:
+    """Returns the ledger; what is lost and keeps the recovery from its end is only told."""
+    try:
+        return doing.recovered(workspace, name)
+    except SegtrailError as e:
+        entries = agreement.require_newest(workspace, name)
+        if ledger.open_intent(entries) is not None:
+            raise
+        say(f"{name}: {e.message}; the canary is ended all the same")
+        return entries
+
+

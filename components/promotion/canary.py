@@ -53,16 +53,21 @@ def end(plan: Plan) -> str:
 
 def take_away(workspace: Workspace, recipe: str) -> list[str]:
     """Takes it out of registry and configuration, not out of the store; returns what was done."""
-    version = config.canary(workspace.models_config, recipe)
-    if version is None:
-        return []
-    registry.set_canary(workspace, recipe, None)
-    config.withdraw(workspace.models_config, canary_of(recipe))  # last: what tells of the rest
-    return [f"serving configuration names no {canary_of(recipe)} any more; it was v{version}"]
+    shown, lines = config.canary(workspace.models_config, recipe), []
+    try:
+        if (named := registry.canary(workspace, recipe)) is not None:
+            registry.set_canary(workspace, recipe, None)
+            lines.append(f"MLflow alias canary names nothing any more; it was v{named}")
+    finally:  # without MLflow it must not go on serving either
+        if shown is not None:
+            config.withdraw(workspace.models_config, canary_of(recipe))
+            says = f"serving configuration names no {canary_of(recipe)} any more; it was v{shown}"
+            lines.append(says)
+    return lines
 
 
 def settle(workspace: Workspace, recipe: str) -> list[str]:
-    """Takes away a canary that has ended, and points the alias at one that is out.
+    """Takes away a canary that has ended; shows and names one that is out, or says it is lost.
 
     Returns:
         What was done; nothing when all agreed already.
@@ -71,11 +76,19 @@ def settle(workspace: Workspace, recipe: str) -> list[str]:
         LineageError: See `agreement.shown_canary`.
     """
     entries = ledger.read(workspace.ledger(recipe))
-    agreement.shown_canary(workspace, recipe, entries)
+    shown = agreement.shown_canary(workspace, recipe, entries)
     if (out := ledger.canary(entries)) is None:
-        return take_away(workspace, recipe)
+        events = (ledger.CANARY_INTENT, ledger.CANARY)
+        was_one = any(entry.event in events for entry in entries)
+        return take_away(workspace, recipe) if was_one else []
     plan = Plan.of_intent(workspace, out)
-    return [] if registry.canary(workspace, recipe) == plan.version else [point_alias(plan)]
+    if not plan.is_stored():
+        end = f"segtrail promote --recipe {recipe} --abort --reason TEXT"
+        return [f"{agreement.lacks(plan, 'canary')}; to end it: {end}"]
+    lines = [] if shown == plan.version else [show(plan)]
+    return lines + (
+        [] if registry.canary(workspace, recipe) == plan.version else [point_alias(plan)]
+    )
 
 
 def refuse_another(workspace: Workspace, recipe: str, what: str) -> None:

@@ -9,6 +9,7 @@ from miniature import RECIPE
 from typer.testing import CliRunner
 
 from cli.main import app
+from components import registry
 from components.promote import (
     abort_canary,
     confirm_canary,
@@ -201,8 +202,87 @@ def test_a_canary_is_not_shown_again_from_an_older_ledger(promoted: Workspace) -
     older = promoted.ledger(RECIPE).read_bytes()
     abort_canary(promoted, RECIPE, reason="x")
     promoted.ledger(RECIPE).write_bytes(older)
-    with pytest.raises(LineageError, match=r"names no version as canary of demo; .* tells of v2"):
-        recover(promoted)
+    assert promoted.ledger(RECIPE).read_bytes() == older
+
+
+def test_a_lost_canary_is_named_and_holds_up_nothing_else(promoted: Workspace) -> None:
+    promote(promoted, RECIPE)
+    miniature.retrain(promoted, threshold=140)
+    show_canary(promoted, RECIPE)
+    (promoted.models / RECIPE / "3").rename(promoted.root / "made" / "gone")
+    promoted.models_config.unlink()
+    lost = (
+        "demo: the store lacks v3 of demo, which ledger/demo.jsonl names as canary; to end it: "
+        "segtrail promote --recipe demo --abort --reason TEXT"
+    )
+    assert recover(promoted)[-1] == lost
+    assert served(promoted) == {"demo": (2,)}
+    assert recover(promoted) == [lost]
+    assert rollback(promoted, RECIPE, reason="an emergency").version == 1
+    with pytest.raises(StageError, match="v3 is out as a canary"):
+        promote(promoted, RECIPE)
+    abort_canary(promoted, RECIPE, reason="the disk was full")
+    assert registry.canary(promoted, RECIPE) is None
+    assert recover(promoted) == []
+    assert exit_code(audit(promoted, RECIPE)) == 0
+    assert git.run(promoted.root, "status", "--porcelain") == ""
+
+
+def test_a_lost_canary_that_is_brought_back_is_out_again(promoted: Workspace) -> None:
+    show_canary(promoted, RECIPE)
+    (promoted.models / RECIPE / "2").rename(promoted.root / "made" / "gone")
+    promoted.models_config.unlink()
+    recover(promoted)
+    (promoted.root / "made" / "gone").rename(promoted.models / RECIPE / "2")
+    assert recover(promoted) == ["demo: serving configuration names v2 as demo-canary"]
+    agrees(promoted, demo=(1,), demo_canary=(2,))
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ["canary"],
+        ["models"],
+        ["config"],
+        ["nonsense"],
+        ["mlflow"],
+        ["models", "config", "mlflow"],
+        ["models", "nonsense", "mlflow"],
+    ],
+)
+def test_a_canary_can_be_ended_whatever_is_lost(promoted: Workspace, lost: list[str]) -> None:
+    show_canary(promoted, RECIPE)
+    gone = promoted.root / "made"
+    for what in lost:
+        if what == "canary":
+            (promoted.models / RECIPE / "2").rename(gone / "canary")
+        elif what == "models":
+            promoted.models.rename(gone / "models")
+        elif what == "config":
+            promoted.models_config.unlink()
+        elif what == "nonsense":
+            promoted.models_config.write_text("nonsense {")
+        else:
+            (promoted.root / "mlflow.db").rename(gone / "mlflow.db")
+    done = abort_canary(promoted, RECIPE, reason="it is lost", by="Ada")
+    assert (done.version, done.changed) == (2, True)
+    entries = ledger.read(promoted.ledger(RECIPE))
+    assert (entries[-1].event, entries[-1].by) == (ledger.CANARY_ABORTED, "Ada")
+    assert ledger.verify(promoted.ledger(RECIPE)) == []
+    assert git.run(promoted.root, "status", "--porcelain") == ""
+    if "nonsense" not in lost or lost == ["nonsense"]:
+        assert "demo-canary" not in served(promoted)
+
+
+def test_a_canary_is_not_ended_in_a_ledger_that_was_edited(promoted: Workspace) -> None:
+    show_canary(promoted, RECIPE)
+    miniature.flip(promoted.ledger(RECIPE), at=40)
+    with pytest.raises(LineageError, match="line 1"):
+        abort_canary(promoted, RECIPE, reason="x")
+    assert served(promoted) == {"demo": (1,), "demo-canary": (2,)}
+    for attempt in (recover, lambda at: abort_canary(at, RECIPE, reason="y")):
+        with pytest.raises(LineageError, match=r"names no version as canary .* tells of v2"):
+            attempt(promoted)
     assert served(promoted) == {"demo": (1,)}
 
 
