@@ -76,7 +76,7 @@ def test_a_version_that_answers_otherwise_than_it_did_moves_nothing(promoted: Wo
         mask.write_bytes(encode_png(miniature.np.ones((12, 16), miniature.np.uint8)))
         said["mask_sha256"] = sha256_bytes(mask.read_bytes())
         write_json(index, read_json(index) | {name: said})
-    with pytest.raises(StageError, match=r"another answer .* nothing was changed") as refused:
+    with pytest.raises(StageError, match=r"mask's pixels differ .* nothing was changed") as refused:
         rollback(promoted, RECIPE, 1, reason="x")
     assert "--to" in str(refused.value.hint)
     assert state(promoted) == before
