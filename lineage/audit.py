@@ -108,10 +108,13 @@ def _was_promoted(workspace: Workspace, name: str) -> bool:
     """Whether anything tells of a promotion; a ledger that cannot be read tells of one."""
     path = workspace.ledger(name)
     try:
-        done = any(entry.event == ledger.DONE for entry in ledger.read(path))
+        entries = ledger.read(path)
     except SegtrailError:
-        done = True
-    return done or bool(store.versions(workspace.models, name))
+        return True
+    undone = {e.version for e in entries if ledger.is_kept(e)}  # kept, though never promoted
+    return any(entry.event == ledger.DONE for entry in entries) or bool(
+        set(store.versions(workspace.models, name)) - undone
+    )
 
 
 def _configured(workspace: Workspace, name: str) -> int | None:

@@ -49,7 +49,8 @@ class Evidence:
     def record(self) -> Entry:
         """The ledger's `done` of this version: as git holds it, or else as the file says.
 
-        Of one that was a canary and never more: its `canary`.
+        Of one that was a canary and never more: its `canary`. Of one that never got so far, but may
+        have answered: its `failed` or `abandoned`.
         """
         sources = (self._tagged_ledger, self._ledger_file)
         for source in sources:
@@ -58,8 +59,8 @@ class Evidence:
             except SegtrailError:
                 continue
             mine = [e for e in entries if e.version == self.version]
-            for event in (ledger.DONE, ledger.CANARY):
-                if found := [e for e in mine if e.event == event]:
+            for event in (ledger.DONE, ledger.CANARY, ledger.FAILED, ledger.ABANDONED):
+                if found := [e for e in mine if e.event == event and ledger.is_kept(e)]:
                     return found[-1]
         raise LineageError(f"no ledger says that {self.recipe} v{self.version} was promoted")
 

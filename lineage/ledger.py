@@ -183,6 +183,11 @@ def champion(entries: Sequence[Entry]) -> Entry | None:
     return next((entry for entry in reversed(entries) if entry.event == DONE), None)
 
 
+def is_kept(entry: Entry) -> bool:
+    """Whether it tells of a version that the store keeps: one that answered, or may have."""
+    return entry.event in (DONE, CANARY) or entry.details.get("kept") is True
+
+
 def open_intent(entries: Sequence[Entry]) -> Entry | None:
     """Returns the intent that nothing has closed yet: the trace of a crash."""
     for entry in reversed(entries):

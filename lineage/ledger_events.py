@@ -83,12 +83,19 @@ def _says(entry: Entry) -> str:
     if entry.event == ledger.CANARY_ABORTED:
         return f"canary taken away by {entry.by} because {details.get('reason')}"
     if entry.event == ledger.FAILED:
-        return f"not promoted: {details.get('why')}"
+        return f"not promoted: {details.get('why')}{_answered(entry)}"
     if entry.event == ledger.ABANDONED:
-        return f"cut short, then undone by a recovery: {details.get('why')}"
+        return f"cut short, then undone by a recovery: {details.get('why')}{_answered(entry)}"
     if entry.event == ledger.LED:
-        return f"serves on; the live server had stayed at v{details['again']}, and was led here"
+        return f"serves on; the live server had stayed at v{details['led_from']}, and was led here"
     return "begun and not finished: it is under way, or was cut short"
+
+
+def _answered(entry: Entry) -> str:
+    if not entry.details.get("may_have_answered"):
+        return ""
+    where = "it is kept in the store" if ledger.is_kept(entry) else "the store had lost it"
+    return f"; it may have answered requests, and {where}"
 
 
 def _rules(rules: Sequence[Mapping[str, Any]]) -> str:

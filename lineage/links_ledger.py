@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lineage import ledger
 from lineage.evidence import Evidence
+from lineage.ledger import Entry
 from lineage.link import Warn
 from segtrail import git
 from segtrail.errors import LineageError, WorkspaceError
@@ -24,7 +27,8 @@ def chained(e: Evidence) -> str:
         line = _first_difference(content, held)
         raise LineageError(f"line {line}: is not what git holds; the ledger was edited")
     entries = ledger.parse(content)
-    if not any(x.event in (ledger.DONE, ledger.CANARY) and x.version == e.version for x in entries):
+    mine = [x for x in entries if ledger.is_kept(x) and x.version == e.version]
+    if not mine:
         raise LineageError(f"v{e.version} was never promoted, by this ledger")
     if (intent := ledger.open_intent(entries)) is not None:
         raise LineageError(f"the promotion of v{intent.version} was never finished")
@@ -41,8 +45,16 @@ def chained(e: Evidence) -> str:
     beside = f" and v{shown} as canary" if shown else ""
     return (
         f"{len(entries)} entries, each naming the one before; ends with v{serves} as champion"
-        f"{beside}"
+        f"{beside}{_never_promoted(mine)}"
     )
+
+
+def _never_promoted(mine: Sequence[Entry]) -> str:
+    """Returns what the ledger tells of a version that may have answered, but was undone."""
+    if any(x.event in (ledger.DONE, ledger.CANARY) for x in mine):
+        return ""
+    last = mine[-1]
+    return f"; v{last.version} may have answered before entry {last.seq}, by which it {last.event}"
 
 
 def unchanged(e: Evidence) -> str:

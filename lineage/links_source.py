@@ -32,6 +32,8 @@ def tagged(e: Evidence) -> str:
     target = git.tag_target(e.root, e.tag)
     if target is None and rest_on(lambda: e.record).event == ledger.CANARY:
         return f"v{e.version} was a canary, not promoted: there is no tag yet"
+    if target is None and e.record.event != ledger.DONE:
+        return f"v{e.version} was not promoted, though it may have answered: there is no tag"
     if target is None:
         raise LineageError(f"there is no tag {e.tag}")
     path = e.workspace.ledger(e.recipe).relative_to(e.root).as_posix()

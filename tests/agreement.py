@@ -10,7 +10,7 @@ from segtrail import git, saved_model
 from segtrail.workspace import Workspace
 from serving import config, store
 
-SERVED = (ledger.DONE, ledger.CANARY)
+SERVED = (ledger.DONE, ledger.CANARY)  # the others that are kept may have
 
 
 def problems(workspace: Workspace, recipe: str) -> list[str]:
@@ -44,10 +44,10 @@ def _problems(workspace: Workspace, recipe: str) -> Iterator[str]:
         if (named := alias(workspace, recipe)) != version:
             yield f"MLflow's alias {alias.__name__} names {named}; the ledger {version}"
     stored = set(store.versions(workspace.models, recipe))
-    if (once := {e.version for e in entries if e.event in SERVED}) != stored:
-        yield f"the store holds {sorted(stored)}; served were {sorted(map(str, once))}"
+    if (once := {e.version for e in entries if ledger.is_kept(e)}) != stored:
+        yield f"the store holds {sorted(stored)}; kept should be {sorted(map(str, once))}"
     for entry in entries:
-        if entry.event in SERVED:
+        if ledger.is_kept(entry):
             digest = saved_model.digest(base / str(entry.version))
             if digest != entry.model_digest:
                 yield f"v{entry.version} is {digest}; entry {entry.seq} names {entry.model_digest}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from components import registry
-from components.promotion.plan import AGAIN, Plan
+from components.promotion.plan import LED_FROM, Plan
 from lineage import ledger
 from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError
@@ -179,7 +179,7 @@ def _require_known(what: str, name: str, version: int | None, entries: Sequence[
         intent = None
     known = {e.version for e in (current, intent) if e}
     if intent is not None:
-        known.add(intent.details.get(AGAIN))
+        known.add(intent.details.get(LED_FROM))
     if version is None or version in known:
         return
     ends = f"ends with v{current.version}" if current else "names no version that served"

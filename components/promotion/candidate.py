@@ -113,8 +113,7 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             f"model: {workspace.mlflow_uri} is not the MLflow of the earlier promotions",
             "restore it, or set MLFLOW_TRACKING_URI to the one that was used",
         )
-    known = [e for e in entries if e.event in (ledger.DONE, ledger.CANARY)]
-    if known := [e for e in known if e.version == version]:
+    if known := [e for e in entries if ledger.is_kept(e) and e.version == version]:
         return _again(Plan.of_intent(workspace, known[-1]), previous, by)
     return Plan(
         workspace=workspace,

@@ -14,7 +14,7 @@ from segtrail.files import sha256_file
 from segtrail.workspace import Workspace
 
 # in the details of an intent to lead a server that missed the version to it: where it stayed
-AGAIN = "again"
+LED_FROM = "led_from"
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Plan:
     @property
     def previous(self) -> int | None:
         """The version that served before, and does again if this fails."""
-        if AGAIN in self.details:
+        if LED_FROM in self.details:
             return self.version
         found: int | None = self.details["previous"]
         return found
@@ -85,10 +85,9 @@ class Plan:
     def entries(self) -> list[Entry]:
         return ledger.read(self.ledger)
 
-    def served_before(self) -> bool:
-        """Whether the ledger names this version as one that served, as a canary or not."""
-        events = (ledger.DONE, ledger.CANARY)
-        return any(e.event in events and e.version == self.version for e in self.entries())
+    def kept_before(self) -> bool:
+        """Whether the ledger names this version as one that answered, or may have."""
+        return any(ledger.is_kept(e) and e.version == self.version for e in self.entries())
 
     def is_stored(self) -> bool:
         """Whether the store holds this version whole, with the provenance of this plan."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from components import registry
 from components.promotion import agreement, canary, changeover, steps, walk
-from components.promotion.plan import AGAIN, Plan
+from components.promotion.plan import LED_FROM, Plan
 from lineage import ledger
 from segtrail import git
 from segtrail.errors import LineageError, ServingError
@@ -98,7 +98,7 @@ def _lead(plan: Plan) -> list[str]:
     served = [e for e in plan.entries() if e.event == ledger.DONE and e.version == behind]
     if not served or not Plan.of_intent(plan.workspace, served[-1]).is_stored():
         return [f"{found}, which is no version that the ledger and the store have: see its log"]
-    again = replace(plan, details={**plan.details, AGAIN: behind})
+    again = replace(plan, details={**plan.details, LED_FROM: behind})
     steps.intend(again)
     changeover.lead(again, behind)
     steps.finish(again)

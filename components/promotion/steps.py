@@ -11,7 +11,7 @@ from typing import Any
 
 from components import registry
 from components.promotion import canary, changeover
-from components.promotion.plan import AGAIN, Plan
+from components.promotion.plan import LED_FROM, Plan
 from lineage import golden, golden_answers, ledger
 from segtrail import git
 from segtrail.errors import LineageError
@@ -61,7 +61,7 @@ def point_alias(plan: Plan) -> str:
 
 def finish(plan: Plan) -> str:
     """Writes in the ledger that it is done."""
-    event = ledger.CANARY if plan.canary else ledger.LED if AGAIN in plan.details else ledger.DONE
+    event = ledger.CANARY if plan.canary else ledger.LED if LED_FROM in plan.details else ledger.DONE
     _record(plan, event, {**plan.details, **plan.notes})
     return f"ledger: {event}"
 
@@ -108,7 +108,7 @@ def of(plan: Plan) -> Sequence[Step]:
 def _verb(plan: Plan) -> str:
     if plan.canary:
         return "Canary"
-    if AGAIN in plan.details:
+    if LED_FROM in plan.details:
         return "Lead the server to"
     return "Roll back to" if "rollback" in plan.details else "Promote"
 

@@ -9,6 +9,7 @@ from components.promotion import canary, changeover, steps
 from components.promotion.plan import Plan
 from lineage import ledger
 from segtrail.errors import LineageError, ServingError, StageError
+from segtrail.settings.serving import canary_of
 from serving import config, store
 
 _MAY_FAIL = ("load_test", "introduce", "retire", "confirm")
@@ -44,7 +45,13 @@ def walk(plan: Plan, without: Sequence[str] = ()) -> list[str]:
 
 
 def close(plan: Plan, event: str, why: str) -> str:
-    """Undoes a promotion that will not be finished, and says so in the ledger."""
+    """Undoes a promotion that will not be finished, and says so in the ledger.
+
+    A version that may have answered stays in the store: what answered can be audited, and its
+    next promotion finds it there. One that is not whole there is not what answered, and goes.
+    """
+    answered = _may_have_answered(plan, event)
+    kept = plan.kept_before() or (answered and plan.is_stored())
     model = config.read(plan.workspace.models_config).get(plan.recipe)
     if plan.canary:
         canary.take_away(plan.workspace, plan.recipe)
@@ -52,7 +59,7 @@ def close(plan: Plan, event: str, why: str) -> str:
         changeover.restore(plan)
     if not plan.canary and registry.champion(plan.workspace, plan.recipe) == plan.version:
         registry.set_champion(plan.workspace, plan.recipe, plan.previous)
-    if not plan.served_before():
+    if not kept:
         store.withdraw(plan.workspace.models, plan.recipe, plan.version)
     ledger.append(
         plan.ledger,
@@ -60,7 +67,26 @@ def close(plan: Plan, event: str, why: str) -> str:
         version=plan.version,
         model_digest=plan.model_digest,
         by=plan.by,
-        details={"why": why},
+        details={
+            **(plan.details if kept else {}),
+            "why": why,
+            "may_have_answered": answered,
+            "kept": kept,
+        },
     )
     steps.commit_ledger(plan, f"{event.capitalize()}: {plan.recipe} v{plan.version}")
     return f"{plan.recipe}: v{plan.version} {event}: {why}"
+
+
+def _may_have_answered(plan: Plan, event: str) -> bool:
+    """Whether a server may have been told of the version.
+
+    After a crash a configuration that does not name it proves nothing: the crash may have come
+    while it was being undone.
+    """
+    name = canary_of(plan.recipe) if plan.canary else plan.recipe
+    model = config.read(plan.workspace.models_config).get(name)
+    was_cut_short = event == ledger.ABANDONED or "recovered" in plan.notes
+    return (model is not None and plan.version in model.versions) or (
+        was_cut_short and plan.folder.is_dir()
+    )
