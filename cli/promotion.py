@@ -24,8 +24,12 @@ def promote(
         bool, typer.Option("--abort", help="Take the canary away; it stays in the store.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Of --abort: why.")
+        str | None, typer.Option("--reason", metavar="TEXT", help="Of --abort and --again: why.")
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Let a model come back that was rolled back or aborted."),
+    ] = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Only bring a cut-short promotion to an end.")
     ] = False,
@@ -35,7 +39,8 @@ def promote(
     Registers it with MLflow, puts it into the model store with its provenance, switches
     serving/models.config, which servers poll, and writes the ledger. With --canary it passes the
     same checks and is served under a name of its own, which never answers what is asked of RECIPE;
-    --confirm or --abort ends that.
+    --confirm or --abort ends that. A model that was rolled back from, or aborted as a canary, is
+    refused (exit code 3) unless --again says why it may come back; the ledger keeps that.
 
     \b
     Examples:
@@ -43,6 +48,7 @@ def promote(
       segtrail promote --recipe demo --canary
       segtrail promote --recipe demo --confirm
       segtrail promote --recipe demo --abort --reason "misses mitotic cells"
+      segtrail promote --recipe demo --again --reason "it was the images"
       segtrail promote --recipe demo --recover
     """
     from components import promote as component
@@ -50,9 +56,12 @@ def promote(
     given = {"--canary": canary, "--confirm": confirm, "--abort": abort, "--recover": recover}
     if len(chosen := [name for name, is_given in given.items() if is_given]) > 1:
         raise typer.BadParameter(f"{' and '.join(chosen)} exclude each other; give one of them")
-    if abort != bool((reason or "").strip()):
+    if again and (wrong := [name for name in chosen if name != "--canary"]):
+        raise typer.BadParameter(f"--again and {wrong[0]} exclude each other")
+    asks = "--abort" if abort else "--again" if again else None
+    if (asks is not None) != bool((reason or "").strip()):
         raise typer.BadParameter(
-            "--abort needs --reason TEXT" if abort else "--reason is of --abort"
+            f"{asks} needs --reason TEXT" if asks else "--reason is of --abort and --again"
         )
     workspace = Workspace.find()
     if recover:
@@ -65,7 +74,9 @@ def promote(
         done = component.confirm_canary(workspace, recipe, by=by)
     else:
         take = component.show_canary if canary else component.promote
-        done = take(workspace, recipe, by=by, allow_dirty=allow_dirty)
+        done = take(
+            workspace, recipe, by=by, allow_dirty=allow_dirty, again=reason if again else None
+        )
     print("\n".join(done.says))
 
 

@@ -9,7 +9,7 @@ from components.gating.champion import champion_of, way_out
 from components.gating.rules import apply_rules
 from components.gating.verdict import overall
 from components.scoring.stored import score_stored
-from lineage import forced, ledger
+from lineage import forced, ledger, turned_away
 from lineage.verdicts import PASS
 from segtrail.artifacts import Evaluation, Examples, Model, Verdict
 from segtrail.errors import StageError
@@ -82,6 +82,8 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
         if by := forced.of_version(entries, champion["version"]):
             notes.append(f"the champion v{champion['version']} was {forced.says(by)}")
         notes += history.changed_rules(workspace, name, champion["version"], gate)
+    if word := turned_away.find(entries, model_digest):
+        notes.append(f"{word.says()}; promote asks for --again")
     verdict: dict[str, Any] = {
         "recipe": name,
         "verdict": overall(rules),

@@ -20,7 +20,12 @@ __all__ = [
 
 
 def promote(
-    workspace: Workspace, name: str, *, by: str | None = None, allow_dirty: bool = False
+    workspace: Workspace,
+    name: str,
+    *,
+    by: str | None = None,
+    allow_dirty: bool = False,
+    again: str | None = None,
 ) -> Promotion:
     """Makes the candidate of a recipe the version that serves.
 
@@ -29,9 +34,11 @@ def promote(
         name: The recipe.
         by: Who claims to do it; by default the git identity.
         allow_dirty: Promote although code is not committed; the provenance says so.
+        again: Why a model that was rolled back from, or aborted as a canary, may come back.
 
     Raises:
-        RejectedError, InsufficientEvidenceError: The gate did not say `pass`.
+        RejectedError, InsufficientEvidenceError: The gate did not say `pass`; or somebody turned
+            this model away, and nobody says that it may come back.
         MissingArtifactError: A stage has not run.
         StageError: See `components.promotion.candidate.check`; or a canary is out; or the load test
             failed, or the live server did not take the version. What served before serves on.
@@ -44,8 +51,8 @@ def promote(
         if (current := doing.already(entries, digest)) is not None:
             return current
         canary.refuse_another(workspace, name, "a promotion")
-        candidate.check(workspace, name, digest, allow_dirty=allow_dirty)
-        return doing.walk(candidate.prepare(workspace, name, digest, by))
+        candidate.check(workspace, name, digest, allow_dirty=allow_dirty, again=again)
+        return doing.walk(candidate.prepare(workspace, name, digest, by, again))
 
 
 def recover(workspace: Workspace, name: str | None = None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.stages import Plan
-from lineage import ledger, verdicts
+from lineage import ledger, turned_away, verdicts
 from segtrail import git, saved_model
 from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.files import read_json
@@ -27,6 +27,18 @@ def served_version_of_candidate(workspace: Workspace, recipe: str) -> int | None
         return None
     same = saved_model.digest(candidate.root) == saved_model.digest(served)
     return version if same else None
+
+
+def turned_down(workspace: Workspace, recipe: str) -> str | None:
+    """Returns who rolled back from the candidate, or aborted it as a canary, and why; or None."""
+    digest = saved_model.digest(Model.of(workspace, recipe).require().root)
+    word = turned_away.find(ledger.read(workspace.ledger(recipe)), digest)
+    if word is None:
+        return None
+    return (
+        f"{word.says()}; to let it come back: "
+        f"segtrail promote --recipe {recipe} --again --reason TEXT"
+    )
 
 
 def canary_warning(workspace: Workspace, recipe: str) -> str | None:

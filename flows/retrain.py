@@ -154,6 +154,8 @@ def _retrain(
     version = outcome.served_version_of_candidate(workspace, recipe)
     if version is not None and outcome.judged(workspace, recipe):
         return _end(SERVES, outcome.already_serves(recipe, version))
+    if version is None and (word := outcome.turned_down(workspace, recipe)):
+        return _end(REJECTED, f"{recipe}: not promoted: {word}")
     verdict = command("gate", allowed=_VERDICTS)
     _link_report(workspace, recipe)
     if verdict in _VERDICTS.values() and version is not None:
@@ -166,7 +168,10 @@ def _retrain(
     if verdict in _VERDICTS.values():
         command("reject", *_by(by))
         return _end(verdict, f"{recipe}: not promoted: {outcome.rejection(workspace, recipe)}")
-    command("promote", *_by(by), *(["--allow-dirty"] if allow_dirty else []))
+    options = [*_by(by), *(["--allow-dirty"] if allow_dirty else [])]
+    if command("promote", *options, allowed={EXIT_REJECTED: REJECTED}) == REJECTED:
+        why = outcome.turned_down(workspace, recipe) or outcome.rejection(workspace, recipe)
+        return _end(REJECTED, f"{recipe}: not promoted: {why}")
     return _end(PROMOTED, f"{recipe}: v{outcome.champion(workspace, recipe)} serves")
 
 

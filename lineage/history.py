@@ -36,6 +36,8 @@ class Period:
         previous: The version that served before.
         forced: Who once forced this version past the gate, when and why; None: nobody had to.
         canary: The ledger's entry by which it was out as a canary before; None: it was not.
+        again: Who let it come back after a rollback or an abort, why, and against which entry of
+            the ledger; None: nobody had to.
         recovered: Whether a recovery finished what had been cut short.
         git_commit: What was checked out when it was first promoted: code, parameters, data.
         uncommitted: Code that this commit does not hold.
@@ -53,6 +55,7 @@ class Period:
     previous: int | None
     forced: Mapping[str, Any] | None
     canary: int | None
+    again: Mapping[str, Any] | None
     recovered: bool
     git_commit: str | None
     uncommitted: Sequence[str]
@@ -76,6 +79,11 @@ class Period:
         if self.forced is not None:
             forced = f"forced by {self.forced['by']} because {self.forced['reason']}"
             words = forced if self.came == FORCE else f"{words}; this version was once {forced}"
+        if self.again is not None:
+            words += (
+                f"; again, against entry {self.again['entry']}, by {self.again['by']} because "
+                f"{self.again['reason']}"
+            )
         return words + ("; finished by a recovery" if self.recovered else "")
 
 
@@ -125,7 +133,10 @@ def disagreement(workspace: Workspace, recipe: str, entries: Sequence[Entry]) ->
 def _period(entry: Entry, until: str | None) -> Period:
     details = entry.details
     forced, came, reason = details.get("forced"), GATE, None
+    again = details.get("again")
     try:
+        if again is not None:
+            again = {key: again[key] for key in ("by", "reason", "entry")}
         if forced is not None:
             came, reason = FORCE, f"{forced['reason']}"
         if "rollback" in details:
@@ -149,6 +160,7 @@ def _period(entry: Entry, until: str | None) -> Period:
         previous=details.get("previous"),
         forced=forced,
         canary=details.get("canary"),
+        again=again,
         recovered="recovered" in details,
         git_commit=details.get("git_commit"),
         uncommitted=details.get("uncommitted", []),

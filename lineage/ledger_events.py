@@ -79,7 +79,9 @@ def _says(entry: Entry) -> str:
         reason = details.get("reason")
         return f"{candidate} forced by {entry.by} because {reason}; against: {rules}"
     if entry.event == ledger.CANARY:
-        return f"out as a canary beside v{details.get('previous')}"
+        again = details.get("again")
+        then = f"; again by {again['by']} because {again['reason']}" if again else ""
+        return f"out as a canary beside v{details.get('previous')}{then}"
     if entry.event == ledger.CANARY_ABORTED:
         return f"canary taken away by {entry.by} because {details.get('reason')}"
     if entry.event == ledger.FAILED:

@@ -16,7 +16,12 @@ from segtrail.workspace import Workspace
 
 
 def show_canary(
-    workspace: Workspace, name: str, *, by: str | None = None, allow_dirty: bool = False
+    workspace: Workspace,
+    name: str,
+    *,
+    by: str | None = None,
+    allow_dirty: bool = False,
+    again: str | None = None,
 ) -> Promotion:
     """Serves the candidate beside the champion, as `<recipe>-canary`, after the same checks.
 
@@ -25,6 +30,7 @@ def show_canary(
         name: .
         by: .
         allow_dirty: .
+        again: .
 
     Raises:
         RejectedError, InsufficientEvidenceError, MissingArtifactError, LineageError: See `promote`.
@@ -46,8 +52,8 @@ def show_canary(
             says = f"v{out.version} is out as the canary already"
             return Promotion(name, out.version, digest, changed=False, says=[says])
         canary.refuse_another(workspace, name, "another canary")
-        candidate.check(workspace, name, digest, allow_dirty=allow_dirty)
-        plan = candidate.prepare(workspace, name, digest, by)
+        candidate.check(workspace, name, digest, allow_dirty=allow_dirty, again=again)
+        plan = candidate.prepare(workspace, name, digest, by, again)
         plan.canary = True
         return doing.walk(plan)
 
@@ -70,10 +76,11 @@ def confirm_canary(workspace: Workspace, name: str, *, by: str | None = None) ->
                 f"{name} v{plan.version} was judged against v{plan.previous}; what serves is "
                 f"v{serves}",
                 f'segtrail promote --recipe {name} --abort --reason "judged against '
-                f'v{plan.previous}" && segtrail gate --recipe {name}',
+                f'v{plan.previous}" && segtrail gate --recipe {name}   '
+                "(and to promote it then: --again)",
             )
         plan.by = by
-        kept = (*doing.OF_A_VERSION, "uncommitted", "previous", "test_split")
+        kept = (*doing.OF_A_VERSION, "uncommitted", "previous", "test_split", "again")
         plan.details = {key: plan.details[key] for key in kept if key in plan.details}
         plan.details["canary"] = out.seq
         doing.require_stored(plan)
@@ -90,6 +97,7 @@ def abort_canary(
 
     Raises:
         StageError: There is none.
+        LineageError: The ledger's chain does not hold, or it is not the newest.
     """
     with exclusive(workspace):
         out = _canary_of(name, _recovered_if_possible(workspace, name))
@@ -97,7 +105,6 @@ def abort_canary(
         ledger.append(
             plan.ledger, ledger.CANARY_ABORTED, version=plan.version,
             model_digest=plan.model_digest, by=by, details={"reason": reason},
-        LineageError: The ledger's chain does not hold, or it is not the newest.
         )  # fmt: skip
         lines = [f"ledger: {ledger.CANARY_ABORTED}"]
         try:
@@ -109,12 +116,6 @@ def abort_canary(
         return Promotion(name, plan.version, plan.model_digest, changed=True, says=lines)
 
 
-def _canary_of(name: str, entries: Sequence[Entry]) -> Entry:
-    if (out := ledger.canary(entries)) is None:
-        raise StageError(
-            f"no canary of {name} is out", f"segtrail promote --recipe {name} --canary"
-        )
-    return out
 def _recovered_if_possible(workspace: Workspace, name: str) -> list[Entry]:
     """Returns the ledger; what is lost and keeps the recovery from its end is only told."""
     try:
@@ -127,3 +128,9 @@ def _recovered_if_possible(workspace: Workspace, name: str) -> list[Entry]:
         return entries
 
 
+def _canary_of(name: str, entries: Sequence[Entry]) -> Entry:
+    if (out := ledger.canary(entries)) is None:
+        raise StageError(
+            f"no canary of {name} is out", f"segtrail promote --recipe {name} --canary"
+        )
+    return out

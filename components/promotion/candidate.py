@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import registry
+from components.promotion import again as words
 from components.promotion import agreement
 from components.promotion.plan import Plan
 from lineage import dvc_files, forced, golden, ledger, provenance, verdicts
@@ -26,18 +27,21 @@ from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
 
 
-def check(workspace: Workspace, name: str, digest: str, *, allow_dirty: bool) -> None:
+def check(
+    workspace: Workspace, name: str, digest: str, *, allow_dirty: bool, again: str | None = None
+) -> None:
     """Refuses a candidate that has not earned promotion, or could not be proved later.
 
     Raises:
-        RejectedError: The gate said `fail`, and nobody forced the candidate past it; or a limit
-            is not kept.
+        RejectedError: It was turned away, see `components.promotion.again`; or the gate said
+            `fail`, and nobody forced the candidate past it; or a limit is not kept.
         InsufficientEvidenceError: The gate said so, and nobody did; or a limit's rule said so.
         StageError: Infra validation failed; a result is about another model; the verdict was
             reached by other rules or against another champion; code is not committed;
             `dvc.lock` in the commit does not record the candidate.
         LineageError: This ledger is not the one that what serves was promoted by.
     """
+    words.check(workspace, name, digest, again)
     verdict = read_json(Verdict.of(workspace, name).require().path)
     infra = read_json(InfraValidation.of(workspace, name).require().result)
     for result, stage in ((verdict, "gate"), (infra, "infra-validate")):
@@ -92,7 +96,9 @@ def _check_serves(workspace: Workspace, name: str, infra: Mapping[str, Any]) -> 
         raise verdicts.refusal(infra["verdict"], f"{name}: the limits are not kept: {says}")
 
 
-def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Plan:
+def prepare(
+    workspace: Workspace, name: str, digest: str, by: str | None, again: str | None = None
+) -> Plan:
     """Registers the candidate in MLflow and returns the plan to promote it.
 
     Raises:
@@ -113,8 +119,9 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             f"model: {workspace.mlflow_uri} is not the MLflow of the earlier promotions",
             "restore it, or set MLFLOW_TRACKING_URI to the one that was used",
         )
+    said = words.details(workspace, name, digest, by, again)
     if known := [e for e in entries if ledger.is_kept(e) and e.version == version]:
-        return _again(Plan.of_intent(workspace, known[-1]), previous, by)
+        return _known(Plan.of_intent(workspace, known[-1]), previous, by, said)
     return Plan(
         workspace=workspace,
         recipe=name,
@@ -128,6 +135,7 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
             "previous": previous,
             "test_split": facts.verdict.get("test_split"),
             **({"forced": facts.verdict["forced"]} if facts.verdict.get("forced") else {}),
+            **said,
         },
         source=source,
         extra={
@@ -137,13 +145,14 @@ def prepare(workspace: Workspace, name: str, digest: str, by: str | None) -> Pla
     )
 
 
-def _again(plan: Plan, previous: int | None, by: str | None) -> Plan:
-    """Returns the plan for a model that served before, or was a canary: with its first proof."""
+def _known(plan: Plan, previous: int | None, by: str | None, said: Mapping[str, Any]) -> Plan:
+    """Returns the plan for a model that the store keeps already: with its first proof."""
     kept = ("provenance_sha256", "git_commit", "uncommitted", "test_split", "forced")
     plan.by = by
     plan.details = {
         **{key: plan.details[key] for key in kept if key in plan.details},
         "previous": previous,
+        **said,
     }
     return plan
 

@@ -134,11 +134,16 @@ COMPONENTS = {
         from types import SimpleNamespace
         from lineage import ledger
         from segtrail import git
-        from segtrail.errors import StageError
+        from segtrail.errors import RejectedError, StageError
         from segtrail.saved_model import digest
         from serving import config, store
-        def promote(workspace, name, *, by=None, allow_dirty=False):
+        def promote(workspace, name, *, by=None, allow_dirty=False, again=None):
             begin(workspace, "promote")
+            said = workspace.scratch / "rolled-back.jsonl"
+            if said.exists():
+                workspace.ledger(name).parent.mkdir(exist_ok=True)
+                said.rename(workspace.ledger(name))
+                raise RejectedError("rolled back", "--again")
             if git.dirty_paths(workspace.root) and not allow_dirty:
                 raise StageError("not committed: code", "commit it, or --allow-dirty")
             version = max(store.versions(workspace.models, name), default=0) + 1

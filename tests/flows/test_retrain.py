@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from lineage import ledger
+from segtrail import saved_model
 from segtrail.workspace import Workspace
 from serving import config
 
@@ -138,3 +140,41 @@ def test_a_run_that_is_killed_is_finished_by_the_next(
     again = ["train", "evaluate", *LIVE] if stage == "train" else LIVE
     assert done.calls() == again
     assert champion(done) == 1
+
+
+@pytest.mark.slow
+def test_a_model_that_was_rolled_back_is_not_brought_back(done, retrain):
+    assert retrain(done).returncode == 0
+    done.set_param(STEPS, 305)
+    assert retrain(done).returncode == 0
+    done.calls()
+    workspace = Workspace.at(done.root)
+    store, path = workspace.models / "demo", workspace.ledger("demo")
+    for version, more in ((1, {}), (2, {}), (1, {"rollback": "v2 misses cells"})):
+        model = saved_model.digest(store / str(version))
+        ledger.append(
+            path, ledger.DONE, version=version, model_digest=model, by="Ada", details=more
+        )
+    config.set_champion(workspace.models_config, "demo", store, 1)
+    done.git("add", "ledger")
+    done.git("commit", "--quiet", "-m", "Roll back")
+    before = (done.git("rev-parse", "HEAD"), path.read_bytes(), workspace.models_config.read_text())
+    found = retrain(done)
+    assert found.returncode == 3, found.stderr
+    assert done.calls() == []
+    last = found.stdout.splitlines()[-1]
+    assert last.startswith("demo: not promoted: v2 was rolled back by Ada on ")
+    assert "because v2 misses cells (entry 3 of the ledger)" in last
+    assert last.endswith("(rejected)")
+    after = (done.git("rev-parse", "HEAD"), path.read_bytes(), workspace.models_config.read_text())
+    assert after == before
+    assert done.git("status", "--porcelain") == ""
+
+    # while gate and infra validation are at work
+    (workspace.scratch / "rolled-back.jsonl").write_bytes(path.read_bytes())
+    path.unlink()
+    done.git("commit", "--quiet", "-am", "Nobody has said anything yet")
+    found = retrain(done)
+    assert found.returncode == 3, found.stderr
+    assert done.calls() == LIVE
+    assert found.stdout.splitlines()[-1].startswith("demo: not promoted: v2 was rolled back by Ada")
