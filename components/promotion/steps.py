@@ -61,7 +61,9 @@ def point_alias(plan: Plan) -> str:
 
 def finish(plan: Plan) -> str:
     """Writes in the ledger that it is done."""
-    event = ledger.CANARY if plan.canary else ledger.LED if LED_FROM in plan.details else ledger.DONE
+    event = ledger.CANARY if plan.canary else ledger.DONE
+    if LED_FROM in plan.details:
+        event = ledger.LED
     _record(plan, event, {**plan.details, **plan.notes})
     return f"ledger: {event}"
 
