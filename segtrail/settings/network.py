@@ -16,36 +16,19 @@ Dropout = Annotated[
     Annotated[Rate, Tag("[number]")] | Annotated[list[Rate], Tag("[list]")],
     Discriminator(lambda given: "[list]" if isinstance(given, list) else "[number]"),
 ]
+WholeMegapixels = Annotated[
+    float,
+    Field(
+        ge=0.02,
+        le=64,
+        description="images up to so many million pixels, at the size that the network sees, are "
+        "segmented whole; larger ones in overlapping tiles of that area, blended",
+    ),
+]
 DEFAULT = "unet"
 
 
-class _Sized(Strict):
-    """What networks for images of any size have."""
-
-    whole_megapixels: Annotated[float, Field(ge=0.02, le=64)] = Field(
-        default=2.0,
-        description="images up to so many million pixels, at the size that the network sees, are "
-        "segmented whole; larger ones in overlapping tiles of that area, blended",
-    )
-
-    @property
-    def down_scale(self) -> int:
-        """What the sides of an input must be a multiple of."""
-        raise NotImplementedError
-
-    @model_validator(mode="after")
-    def _tiles_overlap(self) -> _Sized:
-        least = (2 * (self.down_scale + max(self.down_scale, 16))) ** 2 / 1e6
-        if self.whole_megapixels < least:
-            raise ValueError(
-                f"whole_megapixels ({self.whole_megapixels}) makes tiles too small for a network "
-                f"whose input comes in steps of {self.down_scale} pixels; expected at least "
-                f"{math.ceil(least * 100) / 100}"
-            )
-        return self
-
-
-class _Levels(_Sized):
+class _Levels(Strict):
     """What the networks have that double their filters at each of `depth` halvings."""
 
     base_filters: Annotated[int, Field(ge=2, le=128)] = 16
@@ -58,6 +41,7 @@ class _Levels(_Sized):
     dropout: Dropout = Field(
         default=0.0, description="of the deepest level, or a list: of each, the finest first"
     )
+    whole_megapixels: WholeMegapixels = 2.0
 
     @model_validator(mode="after")
     def _one_rate_a_level(self) -> _Levels:
@@ -65,6 +49,17 @@ class _Levels(_Sized):
             raise ValueError(
                 f"dropout has {len(self.dropout)} rates; expected {self.depth + 1}: one for each "
                 f"of the depth ({self.depth}) levels and one for the deepest"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tiles_overlap(self) -> _Levels:
+        least = (2 * (self.down_scale + max(self.down_scale, 16))) ** 2 / 1e6
+        if self.whole_megapixels < least:
+            raise ValueError(
+                f"whole_megapixels ({self.whole_megapixels}) makes tiles too small for a network "
+                f"whose input comes in steps of {self.down_scale} pixels; expected at least "
+                f"{math.ceil(least * 100) / 100}"
             )
         return self
 
@@ -135,7 +130,7 @@ class UnetPlusPlus(_Plain):
     deep_supervision: bool = Field(default=True, description="one head for each depth")
 
 
-class InceptionUnet(_Sized):
+class InceptionUnet(Strict):
     """A U-Net whose way down is InceptionV3 (Szegedy et al., 2016)."""
 
     name: Literal["inception_unet"]
@@ -150,6 +145,7 @@ class InceptionUnet(_Sized):
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
         default=None, description="of that file; without it another file is another model unseen"
     )
+    whole_megapixels: WholeMegapixels = 2.0
 
     @model_validator(mode="after")
     def _digest_of_a_file(self) -> InceptionUnet:
