@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +16,14 @@ from pathlib import Path
 import agreement
 import miniature
 import pytest
+import yaml
 from miniature import RECIPE
 
 from components.promote import promote, recover, rollback
 from components.promotion import changeover, live
 from components.promotion.live import Live
 from lineage import history, ledger, ledger_events
+from segtrail import git
 from segtrail.errors import ConfigError, StageError
 from segtrail.params import load_recipe
 from segtrail.workspace import Workspace
@@ -129,6 +133,37 @@ def test_nothing_moves_while_params_yaml_cannot_be_read(at_v2) -> None:
         rollback(workspace, RECIPE, reason="a drill")
     now = workspace.ledger(RECIPE).read_bytes(), workspace.models_config.read_bytes()
     assert now == before
+
+
+def test_each_state_stays_for_servers_that_follow_the_file_and_are_not_asked(
+    promoted: Workspace,
+) -> None:
+    hold_s = 1.0
+    params = yaml.safe_load(promoted.params.read_text())
+    params["recipes"][RECIPE]["serving"]["hold_s"] = hold_s
+    promoted.params.write_text(yaml.safe_dump(params))
+    git.commit(promoted.root, ["params.yaml"], "Hold")
+    states: dict[tuple[object, ...], float] = {}
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.wait(0.02):
+            written = promoted.models_config.stat().st_mtime
+            model = config.read(promoted.models_config)[RECIPE]
+            states.setdefault((tuple(sorted(model.versions)), model.labels["stable"]), written)
+
+    follower = threading.Thread(target=follow)
+    follower.start()
+    try:
+        promote(promoted, RECIPE)
+        over.wait(0.2)
+    finally:
+        over.set()
+        follower.join()
+    assert list(states) == [((1,), 1), ((1, 2), 1), ((1, 2), 2), ((2,), 2)]
+    _, *written = states.values()
+    # by the file's own times, which step by some milliseconds
+    assert all(later - earlier > 0.95 * hold_s for earlier, later in itertools.pairwise(written))
 
 
 def test_a_version_that_did_not_load_is_tried_again_by_the_same_server(tmp_path: Path) -> None:
