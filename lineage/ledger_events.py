@@ -80,7 +80,7 @@ def _says(entry: Entry) -> str:
         return f"{candidate} forced by {entry.by} because {reason}; against: {rules}"
     if entry.event == ledger.CANARY:
         again = details.get("again")
-        then = f"; again by {again['by']} because {again['reason']}" if again else ""
+        then = f"; again by {again.get('by')} because {again.get('reason')}" if again else ""
         return f"out as a canary beside v{details.get('previous')}{then}"
     if entry.event == ledger.CANARY_ABORTED:
         return f"canary taken away by {entry.by} because {details.get('reason')}"
@@ -89,7 +89,8 @@ def _says(entry: Entry) -> str:
     if entry.event == ledger.ABANDONED:
         return f"cut short, then undone by a recovery: {details.get('why')}{_answered(entry)}"
     if entry.event == ledger.LED:
-        return f"serves on; the live server had stayed at v{details['led_from']}, and was led here"
+        stayed = details.get("led_from")
+        return f"serves on; the live server had stayed at v{stayed}, and was led here"
     return "begun and not finished: it is under way, or was cut short"
 
 

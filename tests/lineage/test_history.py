@@ -8,7 +8,7 @@ from pathlib import Path
 
 import miniature
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from miniature import RECIPE
 
@@ -42,6 +42,7 @@ def written(folder: Path, events: list[tuple[str, int]]) -> list[ledger.Entry]:
 
 @settings(max_examples=40, deadline=None)
 @given(EVENTS)
+@example([(event, 1) for event in ledger.EVENTS])
 def test_periods_follow_each_other_without_gap_or_overlap(events: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         entries = written(Path(folder), events)
@@ -56,6 +57,7 @@ def test_periods_follow_each_other_without_gap_or_overlap(events: list[tuple[str
 
 @settings(max_examples=40, deadline=None)
 @given(EVENTS)
+@example([(event, 1) for event in ledger.EVENTS])
 def test_each_entry_is_told_once_unless_it_is_an_intent_that_was_closed(
     events: list[tuple[str, int]],
 ) -> None:

@@ -143,14 +143,6 @@ def test_no_server_says_how_to_start_one():
     assert "segtrail serve" in (e.value.hint or "")
 
 
-def test_too_slow_an_answer(live):
-    with (
-        SegmentationClient(live.target, timeout=1e-4) as client,
-        pytest.raises(ServingError, match="within"),
-    ):
-        client.predict("tiny", [encode_png(IMAGE)])
-
-
 @pytest.mark.parametrize(
     "answer",
     [
