@@ -271,7 +271,7 @@ def damage_archive(rng: random.Random, kind: str, path: Path) -> str:
         harm = rng.choice(ANY)
         harm(rng, data)
         how = f"{harm.__name__} {kind}"
-    path.write_bytes(gzip.compress(data, 1) if kind == "tar.gz" and inside else data)
+    path.write_bytes(gzip.compress(data, 1, mtime=0) if kind == "tar.gz" and inside else data)
     return how
 
 

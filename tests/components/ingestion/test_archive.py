@@ -317,7 +317,14 @@ def test_other_archives_are_named(tmp_path, head, called):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"this is no archive", bytes(2000), b"PK\3\4", gzip.compress(b"no tar" * 200)]
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"this is no archive", id="text"),
+        pytest.param(bytes(2000), id="zeros"),
+        pytest.param(b"PK\3\4", id="head of a zip"),
+        pytest.param(gzip.compress(b"no tar" * 200, mtime=0), id="packed text"),
+    ],
 )
 def test_what_is_no_archive(tmp_path, content):
     path = tmp_path / "x.zip"
