@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.reporting import changes, gallery
+from components.reporting import changes, gallery, models
+from components.reporting.models import CANDIDATE, RUN
 from components.reporting.page import render
 from components.reporting.sections import against
 from components.scoring import FOLDER, answers
@@ -25,7 +26,7 @@ from segtrail.task import load_task
 from segtrail.workspace import Workspace
 from serving import config
 
-CANDIDATE, CHAMPION, RUN = "candidate", "champion", "run-"
+CHAMPION = "champion"
 _VERSION = re.compile(r"v?([1-9]\d*)")
 
 
@@ -59,6 +60,9 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
         "compare",
         title=f"{name}: {ours} against {theirs}",
         facts=f"{len(both)} test images in {both['group'].nunique()} groups",
+        models=models.table(
+            workspace, name, {each: digest(_folder(workspace, name, each)) for each in both_names}
+        ),
         notes=[note for each in both_names for note in _forced(workspace, name, each)],
         ours=ours,
         theirs=theirs,
@@ -96,26 +100,29 @@ def _scored(workspace: Workspace, name: str, which: str) -> Scored:
     if which == CANDIDATE:
         evaluation = Evaluation.of(workspace, name).require()
         evaluated = read_json(evaluation.metrics)["model_digest"]
-        if evaluated != digest(Model.of(workspace, name).require().root):
+        if evaluated != digest(_folder(workspace, name, which)):
             raise StageError(
                 f"{evaluation.metrics} is of another model than the candidate",
                 f"segtrail evaluate --recipe {name}",
             )
         return Scored(evaluation.per_image, evaluation.root)
     hint = "segtrail compare --help   (what else can be compared)"
-    if which.startswith(RUN):
-        stored = _restored(workspace, name, which.removeprefix(RUN))
-    else:
-        version = which.removeprefix("v")
-        stored, hint = (
-            workspace.models / name / version,
-            f"segtrail audit {name} --version {version}",
-        )
-    recipe = load_recipe(workspace, name)
+    if not which.startswith(RUN):
+        hint = f"segtrail audit {name} --version {which.removeprefix('v')}"
+    recipe, stored = load_recipe(workspace, name), _folder(workspace, name, which)
     scored, problem = score_stored(workspace, name, recipe, stored, which, digest(stored))
     if scored is None:
         raise StageError(f"{name} {problem}", hint)
     return scored
+
+
+def _folder(workspace: Workspace, name: str, which: str) -> Path:
+    """Returns the folder of a model's SavedModel."""
+    if which == CANDIDATE:
+        return Model.of(workspace, name).require().root
+    if which.startswith(RUN):
+        return _restored(workspace, name, which.removeprefix(RUN))
+    return workspace.models / name / which.removeprefix("v")
 
 
 def _restored(workspace: Workspace, name: str, beginning: str) -> Path:

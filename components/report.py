@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from components.reporting import figures, gallery, served
+from components.reporting import figures, gallery, models, served
 from components.reporting.page import Plot, Section, metric_rows, render, shown
 from components.reporting.sections import against
 from components.scoring import answers
@@ -55,7 +55,8 @@ def write_report(workspace: Workspace, name: str) -> Path:
         title=f"{name}: candidate {verdict['model_digest'][:12]}",
         verdict=verdict["verdict"],
         forced=forced.says(verdict["forced"]) if verdict["forced"] else "",
-        facts=_facts(verdict, run["mlflow_run_id"]) + _canary(workspace, name),
+        facts=_facts(verdict) + _canary(workspace, name),
+        models=_models(workspace, name, verdict),
         notes=verdict["notes"],
         rules=verdict["rules"],
         served=served.found(workspace, name, verdict["model_digest"]),
@@ -81,10 +82,18 @@ def _keep(workspace: Workspace, run_id: str, path: Path) -> None:
         say(f"the report could not be logged to MLflow: {says}")
 
 
-def _facts(verdict: dict[str, Any], run_id: str) -> str:
+def _facts(verdict: dict[str, Any]) -> str:
     champion, split = verdict["champion"], verdict["test_split"]
     against = "no champion yet" if champion is None else f"champion v{champion['version']}"
-    return f"{against}; {split['images']} test images ({split['digest'][:12]}); MLflow run {run_id}"
+    return f"{against}; {split['images']} test images ({split['digest'][:12]})"
+
+
+def _models(workspace: Workspace, name: str, verdict: dict[str, Any]) -> list[list[str]]:
+    """Returns what is known of the candidate and the champion that it was compared with."""
+    digests, champion = {models.CANDIDATE: verdict["model_digest"]}, verdict["champion"]
+    if champion is not None:
+        digests[f"v{champion['version']}"] = champion["model_digest"]
+    return models.table(workspace, name, digests)
 
 
 def _canary(workspace: Workspace, name: str) -> str:

@@ -93,7 +93,8 @@ class Params(Strict):
                 if rule.slice not in known:
                     raise ValueError(
                         f"recipes.{name}.gate names the slice {rule.slice!r}; the dataset "
-                        f"{recipe.dataset!r} has {', '.join(sorted(known))}"
+                        f"{recipe.dataset!r} has {', '.join(sorted(known))}."
+                        f"{near(rule.slice, known)}"
                     )
         return self
 

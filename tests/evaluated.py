@@ -96,7 +96,8 @@ def evaluated(root: Path, masks: str) -> Workspace:
     write_json(evaluation.metrics, metrics)
     write_json(evaluation.levels, {"all": levels.tolist()})
     run = TrainingRun.of(workspace, "r")
-    write_json(run.run, {"mlflow_run_id": "0" * 32})
+    data = {"dvc_md5": "d" * 32 + ".dir", "sha256_root": "5" * 64}
+    write_json(run.run, {"mlflow_run_id": "0" * 32, "data_version": data})
     write_text(
         run.root / "history.csv",
         "step,loss,iou,val_loss,val_iou\n1,0.9,0.2,0.8,0.3\n2,0.5,0.6,0.6,0.5\n",

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,28 @@ def test_the_champion_has_a_number(workspace, capsys):
         compare(workspace, "r", "champion", "2")
 
 
+def cells(page: str) -> dict[str, list[str]]:
+    """Returns the rows of the table under "Models": what is told, by what it is."""
+    table = page.split("<h2>Models</h2>")[1].split("</table>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)<", row) for row in table.split("<tr>")[1:]]
+    return {what: told for what, *told in rows}
+
+
+def test_which_models_they_are(workspace):
+    store(workspace, 2)
+    mine, other = digest(Model.of(workspace, "r").root), digest(workspace.models / "r/2")
+    ledger.append(
+        workspace.ledger("r"), ledger.DONE, version=2, model_digest=other, by="Grace",
+        details={"git_commit": "c" * 40}, at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+    )  # fmt: skip
+    told = cells(compare(workspace, "r", "candidate", "v2").read_text(encoding="utf-8"))
+    assert told[""] == ["candidate", "v2"]
+    assert told["SHA-256 of the model"] == [mine[:12], other[:12]]
+    assert told["git commit"] == ["not committed yet", "c" * 12]
+    assert told["promoted"] == ["no", "2026-01-02 03:04 UTC by Grace"]
+    assert told["data version"][1] == "-"  # this version has no provenance
+
+
 def test_a_version_that_was_forced_is_shown_as_such(workspace):
     store(workspace, 2)
     word = {"by": "Grace", "reason": "a drill", "at": "2026-01-02T03:04:05+00:00", "entry": 1}
@@ -120,6 +143,10 @@ def test_a_run_that_was_never_promoted_is_brought_back(workspace, monkeypatch):
     assert path.name == "candidate-run-4f4f4f4f.html"
     assert "run-4f4f4f4f: IoU 1.000" in path.read_text(encoding="utf-8")
     assert asked[0] == (workspace.root, "r", "4f4f")
+    told = cells(path.read_text(encoding="utf-8"))
+    assert told["MLflow run"][1:] == ["4f" * 16]
+    assert told["git commit"] == ["not committed yet", "0" * 12]
+    assert told["promoted"] == ["no", "no"]
     with pytest.raises(ConfigError, match="the same model: run-4f4f4f4f"):
         compare(workspace, "r", "run:4f", "run:4f4f4f")
 

@@ -286,8 +286,11 @@ def test_a_recipe_of_an_unknown_dataset_and_a_rule_on_an_unknown_slice(raw, tmp_
     raw["recipes"]["demo"]["dataset"] = "cifar"
     assert "'cifar', which is not under datasets" in problem(raw, tmp_path)
     raw["recipes"]["demo"]["dataset"] = "synthetic"
-    raw["recipes"]["demo"]["gate"]["absolute"][0]["slice"] = "fluo"
-    assert "names the slice 'fluo'" in problem(raw, tmp_path)
+    raw["recipes"]["demo"]["gate"]["absolute"][0]["slice"] = "fluorescense"
+    raw["datasets"]["synthetic"]["slices"] = {"*": "fluorescence"}
+    told = problem(raw, tmp_path)
+    assert "names the slice 'fluorescense'" in told
+    assert "Did you mean 'fluorescence'?" in told
 
 
 def test_a_file_that_is_not_yaml_or_not_there(tmp_path):
