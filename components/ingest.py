@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from components.ingestion import intake, quarantine
+from components.ingestion import clashes, intake, quarantine
 from components.ingestion.adapter import Adapter, Item, adapter_for
 from components.ingestion.archive import Source, open_source
 from components.ingestion.dealing import Arrival, deal
@@ -114,7 +114,7 @@ def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) 
     landing.start()
     problems = Problems(source.name)
     items = [item for item in adapter.find(source, problems) if item.id not in order.remove]
-    _refuse_clashing_ids(items, ledger, problems)
+    clashes.refuse_ids(items, ledger, problems)
     if not items:
         problems.raise_if_any()
     graves = tombstones.read(folder / tombstones.TOMBSTONES)
@@ -124,7 +124,7 @@ def _deliver(order: _Order, adapter: Adapter, source: Source, landing: Landing) 
         erased=erased, erased_ids={row.image for row in graves}, bring_back=order.replace,
     )  # fmt: skip
     if not order.replace:
-        _refuse_replacing(taken, ledger, problems)
+        clashes.refuse_replacing(taken, ledger, problems)
     out = _settle_problems(landing, order, source, sha256, items, erased, problems)
     arrived = [a for a in taken.arrivals if a.row.image not in out]
     for image in out:
@@ -221,49 +221,6 @@ def _deal_and_land(
             f"git commit {params}"
         )
     return done
-
-
-def _refuse_clashing_ids(items: Sequence[Item], ledger: Ledger, problems: Problems) -> None:
-    """Notes ids that are there twice, or that some file systems cannot tell apart."""
-    there = {image.casefold(): image for image in ledger}
-    files: dict[str, str] = {}
-    for item in sorted(items, key=lambda item: item.id):
-        first = files.get(item.id)
-        other = there.setdefault(item.id.casefold(), item.id)
-        if first is not None:
-            what = f"its id {item.id} is that of {first} too"
-        elif other != item.id:
-            where = ", which is in the dataset," if other in ledger else ""
-            what = (
-                f"its id {item.id} differs from {other}{where} in upper and lower case only, and "
-                "some file systems cannot tell them apart"
-            )
-        else:
-            files[item.id] = item.image
-            continue
-        problems.add(item.image, what, "rename one", item.id)
-
-
-def _refuse_replacing(taken: intake.Intake, ledger: Ledger, problems: Problems) -> None:
-    """Notes images that are there with other content."""
-    for arrival in taken.arrivals:
-        row = arrival.row
-        if (old := ledger.get(row.image)) is None:
-            continue
-        what = [
-            f"{name} was {was[:12]}, is {now[:12]}"
-            for name, was, now in (
-                ("the image", old.sha256, row.sha256),
-                ("its mask", old.mask_sha256, row.mask_sha256),
-            )
-            if was != now
-        ]
-        problems.add(
-            row.image,
-            f"is in the dataset with other content (SHA-256: {'; '.join(what)})",
-            "--replace takes the new content",
-            row.image,
-        )
 
 
 def _settle_problems(
