@@ -17,6 +17,7 @@ from cli import (
     fetch_data,
     history,
     ingest,
+    keys,
     pipeline,
     predict,
     promotion,
@@ -62,6 +63,7 @@ app.command()(report.report)
 app.command()(compare.compare)
 app.command()(tune.tune)
 app.add_typer(data.app)
+app.add_typer(keys.app)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
 app.command()(history.history)

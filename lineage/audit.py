@@ -30,6 +30,7 @@ _CHAIN: tuple[tuple[str, Check], ...] = (
     ("serving configuration", links_model.configured),
     ("model store", links_model.stored),
     ("provenance", links_model.proved),
+    ("signature", links_model.signed),
     ("MLflow registry", links_model.registered),
     ("training run", links_model.trained),
     ("git commit", links_source.committed),

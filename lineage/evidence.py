@@ -65,8 +65,8 @@ class Evidence:
         raise LineageError(f"no ledger says that {self.recipe} v{self.version} was promoted")
 
     @cached_property
-    def statement(self) -> dict[str, Any]:
-        """The provenance, whose SHA-256 the ledger names."""
+    def proof(self) -> bytes:
+        """The bytes of the provenance, whose SHA-256 the ledger names."""
         path = self.folder / provenance.IN_MODEL
         if not path.exists():
             raise LineageError(f"{path}: not there")
@@ -76,7 +76,12 @@ class Evidence:
             raise LineageError(
                 f"{path}: its SHA-256 is {found[:12]}; the ledger names {expected[:12]}"
             )
-        return provenance.parse(content)
+        return content
+
+    @cached_property
+    def statement(self) -> dict[str, Any]:
+        """What the provenance says."""
+        return provenance.parse(self.proof)
 
     @cached_property
     def commit(self) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lineage import golden, golden_answers, mlflow_record, provenance
+from lineage import golden, golden_answers, mlflow_record, provenance, signature
 from lineage.evidence import Evidence, rest_on, same
+from lineage.link import Warn
 from segtrail.errors import LineageError
 from segtrail.files import root_digest, tree_digests
 from segtrail.saved_model import PROOF_FOLDER
@@ -74,6 +75,7 @@ def proved(e: Evidence) -> str:
     same("the recipe", build["externalParameters"]["recipe"], e.recipe, "the audit")
     proof = tree_digests(e.folder / PROOF_FOLDER)
     del proof[provenance.FILE]
+    proof.pop(provenance.ENVELOPE, None)  # another link
     named = {
         name: item["digest"]["sha256"]
         for name, item in provenance.byproducts(statement).items()
@@ -81,7 +83,25 @@ def proved(e: Evidence) -> str:
     }
     for name in sorted(proof.keys() | named.keys()):
         same(f"the SHA-256 of {name}", proof.get(name), named.get(name))
-    return f"names {len(subjects)} files; it is not signed: the ledger names its SHA-256"
+    return f"names {len(subjects)} files; the ledger names its SHA-256"
+
+
+def signed(e: Evidence) -> str:
+    """A key that git trusted at the commit, and still trusts, signed the provenance."""
+    content, said = rest_on(lambda: e.proof), rest_on(lambda: e.record).details
+    demanded = e.params.get("promotion", {}).get("signatures") == signature.REQUIRED
+    there = (e.folder / provenance.SIGNED_IN_MODEL).exists()
+    if not there and signature.DETAIL not in said:
+        if demanded:
+            raise LineageError("not signed, though the recipe demands a signature")
+        raise Warn(
+            "not signed: who can write to the store, the ledger and git can forge all that this "
+            "audit reads"
+        )
+    by = signature.of_stored(e.folder, content, e.root, rest_on(lambda: e.commit))
+    known = said.get(signature.DETAIL, {})
+    same("the key that signed it", by.key.keyid, known.get("key"), "the ledger")
+    return f"signed by {by.name} (key {by.key.keyid[:12]}), trusted at that commit and now"
 
 
 def registered(e: Evidence) -> str:

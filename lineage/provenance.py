@@ -1,7 +1,8 @@
 """The provenance of a SavedModel: an in-toto Statement v1 with the SLSA provenance v1 predicate.
 
-It is not signed. What it says is worth something because the promotion ledger, which git
-holds, names its SHA-256, and because `segtrail audit` computes every digest in it anew.
+What it says is worth something because the promotion ledger, which git holds, names its SHA-256;
+because a key that git trusts has signed it, where there is one (`lineage.signature`); and because
+`segtrail audit` computes every digest in it anew.
 
 The same facts give the same bytes: the only times in it are those of the training run.
 Specifications: https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1.
@@ -26,7 +27,9 @@ PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:segtrail:retrain:v1"
 BUILDER = "urn:segtrail:pipeline"
 FILE = "provenance.json"
+ENVELOPE = "provenance.dsse.json"
 IN_MODEL = f"{PROOF_FOLDER}/{FILE}"
+SIGNED_IN_MODEL = f"{PROOF_FOLDER}/{ENVELOPE}"
 ROOT = "."  # the subject that is the whole folder: the digest that names the model
 
 Digests = Mapping[str, str]

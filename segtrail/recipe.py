@@ -14,6 +14,7 @@ from segtrail.settings.metrics import FOREGROUND, KINDS, metrics_of
 from segtrail.settings.network import Network
 from segtrail.settings.objects import Objects
 from segtrail.settings.preprocessing import Preprocessing
+from segtrail.settings.promotion import Promotion
 from segtrail.settings.serving import CANARY_SUFFIX, Serving
 from segtrail.settings.training import Training
 from segtrail.settings.tuning import Tuning
@@ -33,6 +34,7 @@ class Recipe(Strict):
     validation: Validation
     gate: Gate
     serving: Serving
+    promotion: Promotion = Promotion()
     drift: Drift = Drift()
     tuning: Tuning = Tuning()
     schedule: str | None = Field(default=None, description="cron line for `segtrail deploy`")

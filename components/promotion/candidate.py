@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components import registry
 from components.promotion import again as words
 from components.promotion import agreement
 from components.promotion.plan import Plan
-from lineage import dvc_files, forced, golden, ledger, provenance, verdicts
+from lineage import dvc_files, forced, golden, ledger, provenance, signature, verdicts
 from lineage.gather import gather
 from segtrail import git, saved_model
 from segtrail.artifacts import (
@@ -25,6 +25,9 @@ from segtrail.errors import StageError
 from segtrail.files import read_json, sha256_bytes, sha256_file
 from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 
 def check(
@@ -64,6 +67,7 @@ def check(
             "commit them, or promote with --allow-dirty, which the provenance will say",
         )
     _check_recorded(workspace, name)
+    _signer(workspace, name)  # refused before anything is registered
 
 
 def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -> None:
@@ -110,6 +114,7 @@ def prepare(
     previous = agreement.serving_version(workspace, name, entries)
     facts = gather(workspace, name)
     content = provenance.encode(provenance.build(facts))
+    by_key = _signer(workspace, name)
     source = Model.of(workspace, name).root
     run = read_json(TrainingRun.of(workspace, name).run)
     version = registry.register(workspace, name, source, run["mlflow_run_id"], digest)
@@ -130,6 +135,7 @@ def prepare(
         by=by,
         details={
             "provenance_sha256": sha256_bytes(content),
+            **signature.details(workspace.root, by_key),
             "git_commit": facts.commit,
             "uncommitted": list(facts.uncommitted),
             "previous": previous,
@@ -140,14 +146,27 @@ def prepare(
         source=source,
         extra={
             provenance.IN_MODEL: content,
+            **signature.files(content, by_key),
             **golden.files(Evaluation.of(workspace, name).require().golden),
         },
     )
 
 
+def _signer(workspace: Workspace, name: str) -> CryptoSigner | None:
+    demanded = load_recipe(workspace, name).promotion.signatures
+    return signature.signer(workspace.root, name, demanded)
+
+
 def _known(plan: Plan, previous: int | None, by: str | None, said: Mapping[str, Any]) -> Plan:
     """Returns the plan for a model that the store keeps already: with its first proof."""
-    kept = ("provenance_sha256", "git_commit", "uncommitted", "test_split", "forced")
+    kept = (
+        "provenance_sha256",
+        signature.DETAIL,
+        "git_commit",
+        "uncommitted",
+        "test_split",
+        "forced",
+    )
     plan.by = by
     plan.details = {
         **{key: plan.details[key] for key in kept if key in plan.details},

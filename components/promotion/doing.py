@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from components.promotion import live, recovery
 from components.promotion import walk as walking
 from components.promotion.plan import Plan
-from lineage import ledger
+from lineage import ledger, signature
 from lineage.ledger import Entry
 from segtrail.errors import LineageError
 from segtrail.progress import say
 from segtrail.workspace import Workspace
 
-OF_A_VERSION = ("provenance_sha256", "git_commit", "forced")  # however often it serves
+# however often it serves
+OF_A_VERSION = ("provenance_sha256", signature.DETAIL, "git_commit", "forced")
 
 
 @dataclass(frozen=True)

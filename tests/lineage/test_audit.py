@@ -55,6 +55,7 @@ def test_everything_holds_after_a_promotion(promoted: Workspace) -> None:
     links = audit(promoted, RECIPE)
     found = states(links)
     assert found.pop("working tree") == "warning"
+    assert found.pop("signature") == "warning"  # nobody signed
     assert set(found.values()) == {"held"}
     assert len(found) == 18
     assert "dvc.lock" in says(links, "working tree")
@@ -206,7 +207,7 @@ def test_the_right_link_is_broken(
     found = audit(promoted, RECIPE)
     assert broken(found) == links
     assert re.search(why, " ".join(link.says for link in found if link.state == "broken"))
-    assert len(found) == 19
+    assert len(found) == 20
     assert exit_code(found) == 5
 
 
@@ -223,7 +224,7 @@ def test_whatever_is_lost_every_link_is_shown(promoted: Workspace, lost: str) ->
     path = promoted.root / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     links = audit(promoted, RECIPE)
-    assert len({link.name for link in links}) == len(links) == 19
+    assert len({link.name for link in links}) == len(links) == 20
     # What lies in git alone does not need the working tree.
     assert exit_code(links) == (0 if lost == "params.yaml" else 5)
     assert path.exists() is False
@@ -250,7 +251,7 @@ def test_nothing_promoted_yet(template: Workspace) -> None:
     assert {link.state for link in links} == {"not checked"}
     assert exit_code(links) == 6
     assert "nothing of demo was promoted yet" in says(links, "serving configuration")
-    assert len(links) == 19
+    assert len(links) == 20
     assert broken(audit(template, RECIPE, version=1)) >= {"model store", "ledger"}
 
 
@@ -270,7 +271,7 @@ def test_a_live_server_is_asked(
         links = audit(promoted, RECIPE, target=server.target)
     assert broken(links) == set()
     assert "2 golden images answered as evaluated" in says(links, "live server")
-    assert len(links) == 20
+    assert len(links) == 21
 
 
 def test_a_live_server_with_another_model_under_the_same_version_is_caught(

@@ -1,0 +1,91 @@
+"""The signature of a provenance: who may sign here, and whether one holds.
+
+A recipe's `promotion.signatures` says whether one must be there. What signs is the key that the
+environment variable `SEGTRAIL_KEY` names; whom a commit trusts is under `trust/`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lineage import envelope, keys, provenance
+from lineage.keys import KEY, Trusted
+from segtrail.errors import ConfigError, LineageError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
+
+REQUIRED = "required"
+DETAIL = "signed"  # of a ledger's entry: who signed the provenance that it names
+
+
+def signer(root: Path, name: str, demanded: str) -> CryptoSigner | None:
+    """Returns what signs the provenance of a promotion; None where it stays unsigned.
+
+    Args:
+        root: The workspace.
+        name: The recipe.
+        demanded: Its `promotion.signatures`.
+
+    Raises:
+        ConfigError: There is no key though the recipe demands one; or it is not one that the
+            commit trusts, so that no audit would believe it.
+        LineageError: A file under `trust/` is not a public key.
+    """
+    found = keys.signer_of_environment()
+    if found is None:
+        if demanded != REQUIRED:
+            return None
+        raise ConfigError(
+            f"{name}: promotion.signatures is {demanded!r}, and {KEY} names no key to sign with",
+            "segtrail keys new NAME   (and commit trust/)",
+        )
+    if found.public_key.keyid not in keys.trusted(root):
+        raise ConfigError(
+            f"{KEY} names the key {found.public_key.keyid[:12]}, which no file under trust/ of "
+            "the commit has: no audit would believe its signature",
+            "git add trust && git commit   (who commits there decides who may sign)",
+        )
+    return found
+
+
+def files(content: bytes, by: CryptoSigner | None) -> dict[str, bytes]:
+    """Returns the envelope of a provenance as what goes with a model; nothing if nobody signs."""
+    if by is None:
+        return {}
+    return {provenance.SIGNED_IN_MODEL: envelope.sign(content, envelope.IN_TOTO, by)}
+
+
+def details(root: Path, by: CryptoSigner | None) -> dict[str, Any]:
+    """Returns what the ledger says of who signed: once it does, a lost signature is noticed."""
+    if by is None:
+        return {}
+    key_id = by.public_key.keyid
+    return {DETAIL: {"key": key_id, "name": keys.trusted(root)[key_id].name}}
+
+
+def of_stored(folder: Path, content: bytes, root: Path, commit: str) -> Trusted:
+    """Returns who signed a stored version: a key trusted when it was promoted, and still.
+
+    Args:
+        folder: The version in the store.
+        content: Its provenance.
+        root: The workspace.
+        commit: The commit that was promoted.
+
+    Raises:
+        LineageError: The signature is not there or does not hold; or the key was not trusted
+            then, or is no longer.
+    """
+    path = folder / provenance.SIGNED_IN_MODEL
+    try:
+        signed = path.read_bytes()
+    except OSError as e:
+        raise LineageError(f"{path.name}: cannot be read: {e.strerror}") from None
+    then = envelope.verify(signed, content, envelope.IN_TOTO, keys.trusted(root, commit))
+    if then.key.keyid not in keys.trusted(root):
+        raise LineageError(
+            f"signed by {then.name} (key {then.key.keyid[:12]}), who is no longer under trust/"
+        )
+    return then
