@@ -64,10 +64,6 @@ class Serving(Strict):
     tls: Tls | None = Field(
         default=None, description="how `target` is reached over TLS; by default in clear"
     )
-    golden_images: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=5, description="test images that a server must answer as evaluation did"
-    )
-
     hold_s: Annotated[float, Field(ge=0, le=600)] = Field(
         default=3.0,
         description="seconds that each state of a change of version stays in models.config, so "

@@ -44,7 +44,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = {
         "dataset": "tiny", "classes": ["nucleus"], "preprocessing": {}, "network": {},
         "training": {"steps": 1}, "objects": {}, "validation": {}, "gate": rules,
-        "serving": {"golden_images": 2},
+        "serving": {},
     }  # fmt: skip
     params = {
         "datasets": {"tiny": dataset | {"slices": {}, "splits": {}}}, "recipes": {RECIPE: recipe}

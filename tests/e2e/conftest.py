@@ -39,7 +39,7 @@ PARAMS = {
             },
             "objects": {"grow": 1, "min_size": 8},
             "validation": {"min_images": 10},
-            "serving": {"target": "127.0.0.1:1", "golden_images": 2},
+            "serving": {"target": "127.0.0.1:1"},
             "gate": {"absolute": [{"metric": "mean_iou", "min": 0.3}]},
         }
     },
