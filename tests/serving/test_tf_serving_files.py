@@ -308,6 +308,22 @@ def test_the_health_check_of_compose_tells_a_server_from_none(status, healthy):
     assert (done.returncode == 0) == healthy, done.stderr
 
 
+def test_tls_with_compose_is_the_same_command_and_one_more_file(compose_schema):
+    text = (FILES / "compose.tls.yaml").read_text(encoding="utf-8")
+    found = yaml.safe_load(
+        interpolated(text, SEGTRAIL_HOME="/srv/segtrail", SEGTRAIL_SSL_CONFIG="/root/ssl.config")
+    )
+    compose_schema.validate(found)
+    service, plain = found["services"]["tensorflow-serving"], compose()
+    plain = plain["services"]["tensorflow-serving"]
+    (mounted,) = service["volumes"]
+    assert service["command"] == [*plain["command"], f"--ssl_config_file={mounted['target']}"]
+    assert (mounted["source"], mounted["read_only"]) == ("/root/ssl.config", True)
+    assert mounted["target"] not in [each["target"] for each in plain["configs"]]
+    with pytest.raises(AssertionError, match="SEGTRAIL_SSL_CONFIG"):
+        interpolated(text, SEGTRAIL_HOME="/srv/segtrail")
+
+
 @pytest.fixture(scope="module")
 def kubernetes():
     return pytest.importorskip("kubernetes_validate")
@@ -369,6 +385,50 @@ def test_a_pod_reads_the_folder_and_is_asked_whether_it_serves():
         asked = container[probe]["grpc"]
         assert asked["port"] == 8500
         assert asked["service"] in ("ModelService", "PredictionService")  # TF Serving's server.cc
+
+
+def patched(value, patch):
+    """What `kubectl patch` makes of it: maps are merged, null removes, lists of names too."""
+    if isinstance(value, dict) and isinstance(patch, dict):
+        both = value | {key: patched(value.get(key), new) for key, new in patch.items()}
+        return {key: item for key, item in both.items() if item is not None}
+    keys = ("mountPath", "name")  # the merge keys of volumeMounts, and of containers and volumes
+    if isinstance(value, list) and isinstance(patch[0], dict):
+        key = next(key for key in keys if all(key in each for each in [*value, *patch]))
+        mine = {each[key]: each for each in value}
+        return list((mine | {p[key]: patched(mine.get(p[key], {}), p) for p in patch}).values())
+    return patch
+
+
+def test_tls_in_kubernetes_is_a_patch_of_the_deployment(kubernetes):
+    patch = yaml.safe_load((FILES / "kubernetes.tls.yaml").read_text(encoding="utf-8"))
+    found = patched(manifest("Deployment"), patch)
+    for version in KUBERNETES:
+        assert kubernetes.validate(found, version, strict=True) == version
+    (container,), (plain,) = found["spec"]["template"]["spec"]["containers"], pod()["containers"]
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    assert set(mounts) == {"store", "config", "tmp", "tls"}
+    assert len(set(mounts.values())) == 4
+    assert container["args"] == [*plain["args"], f"--ssl_config_file={mounts['tls']}/ssl.config"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert "grpc" not in container[probe]
+        assert container[probe]["tcpSocket"] == {"port": 8500}
+        assert container[probe]["periodSeconds"] == plain[probe]["periodSeconds"]
+    volumes = {each["name"]: each for each in found["spec"]["template"]["spec"]["volumes"]}
+    assert set(volumes) == set(mounts)
+    assert volumes["tls"]["secret"]["secretName"] in (FILES / "kubernetes.tls.yaml").read_text()
+
+
+def test_batching_has_its_file_wherever_it_is_switched_on():
+    service = compose()["services"]["tensorflow-serving"]
+    assert {each["target"] for each in service["configs"]} == {
+        "/etc/segtrail/monitoring.config", "/etc/segtrail/batching.config",
+    }  # fmt: skip
+    for each in service["configs"]:
+        assert (FILES / compose()["configs"][each["source"]]["file"]).is_file()
+    text = manifest("ConfigMap")["data"]["batching.config"]
+    found = text_format.Parse(text, protocol.BatchingParameters())
+    assert found == parsed("batching.config", protocol.BatchingParameters())
 
 
 def test_a_pod_outlives_its_clients_connections():
