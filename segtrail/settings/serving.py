@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from segtrail.settings.base import Strict
 
 CANARY_SUFFIX = "-canary"
+_RETIRED = {"golden_images"}
 
 
 def canary_of(recipe: str) -> str:
@@ -69,6 +70,14 @@ class Serving(Strict):
         description="seconds that each state of a change of version stays in models.config, so "
         "that no server that polls it, and is not the one at `target`, misses one",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, given: Any) -> Any:
+        """Passes over what earlier releases had, so that their workspaces go on serving."""
+        if isinstance(given, dict):
+            return {key: value for key, value in given.items() if key not in _RETIRED}
+        return given
 
     @field_validator("target")
     @classmethod

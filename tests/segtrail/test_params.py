@@ -277,6 +277,13 @@ def test_every_section_that_dvc_yaml_names_is_required():
         assert not {name for name in named if not kind.model_fields[name].is_required()}
 
 
+def test_a_setting_of_an_earlier_release_is_passed_over(raw, tmp_path):
+    raw["recipes"]["demo"]["serving"]["golden_images"] = 3
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
+    recipe = load_recipe(Workspace(tmp_path, tmp_path), "demo")
+    assert "golden_images" not in recipe.serving.model_dump()
+
+
 def test_a_missing_key_and_an_unknown_dataset(raw, tmp_path):
     del raw["recipes"]["demo"]["gate"]
     assert "recipes.demo.gate: required" in problem(raw, tmp_path)
