@@ -182,6 +182,18 @@ def trusted(root: Path, revision: str = "HEAD") -> dict[str, Trusted]:
     return found
 
 
+def ever_trusted(root: Path) -> dict[str, Trusted]:
+    """Returns the public keys that the commit, or one before it, trusts: see `trusted`."""
+    try:
+        commits = git.run(root, "log", "--format=%H", "--", f"{FOLDER}/").split()
+    except WorkspaceError:
+        commits = []
+    found: dict[str, Trusted] = {}
+    for commit in reversed(commits):
+        found |= trusted(root, commit)
+    return found
+
+
 def _write_secret(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -18,12 +18,14 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lineage import entry_signature
+from lineage.keys import Trusted
 from segtrail import git
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes, write_bytes
@@ -54,6 +56,7 @@ class Entry:
         model_digest: Hex SHA-256 that names the SavedModel.
         by: Who did it: a claim, not a proof.
         details: What else belongs to the event.
+        signature: Of the line without it: see `lineage.entry_signature`; None where nobody signed.
     """
 
     seq: int
@@ -65,9 +68,11 @@ class Entry:
     model_digest: str
     by: str
     details: dict[str, Any] = field(default_factory=dict)
+    signature: dict[str, str] | None = None
 
 
-_FIELDS = {item.name for item in fields(Entry)}
+_SIGNATURE = "signature"
+_FIELDS = {item.name for item in fields(Entry)} - {_SIGNATURE}
 
 
 def append(
@@ -93,6 +98,7 @@ def append(
 
     Raises:
         LineageError: The ledger as it is does not verify; nothing is written.
+        ConfigError: The key that should sign cannot be read; nothing is written.
     """
     if event not in EVENTS:
         raise ValueError(f"event is {event!r}; expected one of {', '.join(EVENTS)}")
@@ -116,6 +122,8 @@ def append(
             by=by or git.identity(path.parent),
             details=details or {},
         )
+        signature = entry_signature.sign(encode(entry), path.parent.parent)
+        entry = replace(entry, signature=signature)
         write_bytes(path, old + encode(entry) + b"\n")
         for left in path.parent.glob(f".{path.name}.*.tmp"):
             left.unlink()  # by a writer that was killed: no other one is at work now
@@ -124,7 +132,26 @@ def append(
 
 def encode(entry: Entry) -> bytes:
     """Returns the entry's line, without the newline."""
-    return json.dumps(asdict(entry), sort_keys=True, allow_nan=False).encode()
+    line = asdict(entry)
+    if entry.signature is None:
+        del line[_SIGNATURE]
+    return json.dumps(line, sort_keys=True, allow_nan=False).encode()
+
+
+def signed_by(entry: Entry, known: Mapping[str, Trusted]) -> Trusted | None:
+    """Returns who signed an entry; None: nobody.
+
+    Raises:
+        LineageError: See `lineage.entry_signature.verify`; names the line.
+    """
+    if entry.signature is None:
+        return None
+    try:
+        return entry_signature.verify(
+            encode(replace(entry, signature=None)), entry.signature, known
+        )
+    except LineageError as e:
+        raise LineageError(f"line {entry.seq}: {e.message}") from None
 
 
 def read(path: Path) -> list[Entry]:
@@ -217,11 +244,13 @@ def _entry(line: bytes, number: int) -> Entry:
         raw = json.loads(line)
     except ValueError as e:
         raise LineageError(f"line {number}: not JSON: {e}") from None
-    if not isinstance(raw, dict) or set(raw) != _FIELDS:
+    if not isinstance(raw, dict) or set(raw) - {_SIGNATURE} != _FIELDS:
         found = ", ".join(sorted(raw)) if isinstance(raw, dict) else type(raw).__name__
         raise LineageError(
             f"line {number}: expected the fields {', '.join(sorted(_FIELDS))}; found {found}"
         )
+    if not isinstance(raw.get(_SIGNATURE, {}), dict):
+        raise LineageError(f"line {number}: its signature is not an object")
     entry = Entry(**raw)
     if encode(entry) != line:
         raise LineageError(f"line {number}: not written the way segtrail writes it")

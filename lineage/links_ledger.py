@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lineage import ledger
+from lineage import keys, ledger, signature
 from lineage.evidence import Evidence
 from lineage.ledger import Entry
 from lineage.link import Warn
@@ -30,6 +30,7 @@ def chained(e: Evidence) -> str:
     mine = [x for x in entries if ledger.is_kept(x) and x.version == e.version]
     if not mine:
         raise LineageError(f"v{e.version} was never promoted, by this ledger")
+    signed = _signed(e, entries, mine)
     if (intent := ledger.open_intent(entries)) is not None:
         raise LineageError(f"the promotion of v{intent.version} was never finished")
     last = ledger.champion(entries)
@@ -45,8 +46,26 @@ def chained(e: Evidence) -> str:
     beside = f" and v{shown} as canary" if shown else ""
     return (
         f"{len(entries)} entries, each naming the one before; ends with v{serves} as champion"
-        f"{beside}{_never_promoted(mine)}"
+        f"{beside}{_never_promoted(mine)}{signed}"
     )
+
+
+def _signed(e: Evidence, entries: Sequence[Entry], mine: Sequence[Entry]) -> str:
+    """Checks each signature; returns how many entries are signed, and by whom the version's.
+
+    Where a recipe demands signatures, one of the version's must be: it came by it. A rollback
+    may have had to do without.
+    """
+    known = keys.ever_trusted(e.root)
+    by = {entry.seq: ledger.signed_by(entry, known) for entry in entries}
+    count = sum(each is not None for each in by.values())
+    own = [found for entry in mine if (found := by[entry.seq]) is not None]
+    if own:
+        return f"; {count} are signed, that of v{e.version} by {own[-1].name}"
+    if signature.is_demanded(e.params):
+        lines = ", ".join(str(entry.seq) for entry in mine)
+        raise LineageError(f"line {lines}: not signed, though the recipe demands it")
+    return f"; {count} are signed" if count else ""
 
 
 def _never_promoted(mine: Sequence[Entry]) -> str:

@@ -89,7 +89,7 @@ def proved(e: Evidence) -> str:
 def signed(e: Evidence) -> str:
     """A key that git trusted at the commit, and still trusts, signed the provenance."""
     content, said = rest_on(lambda: e.proof), rest_on(lambda: e.record).details
-    demanded = e.params.get("promotion", {}).get("signatures") == signature.REQUIRED
+    demanded = signature.is_demanded(e.params)
     there = (e.folder / provenance.SIGNED_IN_MODEL).exists()
     if not there and signature.DETAIL not in said:
         if demanded:

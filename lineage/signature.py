@@ -6,6 +6,7 @@ environment variable `SEGTRAIL_KEY` names; whom a commit trusts is under `trust/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 REQUIRED = "required"
 DETAIL = "signed"  # of a ledger's entry: who signed the provenance that it names
+
+
+def is_demanded(params: Mapping[str, Any]) -> bool:
+    """Whether a recipe, as a provenance gives it, demands signatures."""
+    found: object = params.get("promotion", {}).get("signatures")
+    return found == REQUIRED
 
 
 def signer(root: Path, name: str, demanded: str) -> CryptoSigner | None:

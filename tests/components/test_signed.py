@@ -16,7 +16,7 @@ from lineage.audit import audit, exit_code
 from lineage.link import Link
 from segtrail import git
 from segtrail.errors import ConfigError
-from segtrail.files import write_text
+from segtrail.files import sha256_bytes, write_text
 from segtrail.workspace import Workspace
 
 
@@ -63,6 +63,34 @@ def test_what_is_promoted_is_signed_and_the_audit_names_who_did(signing: Workspa
     done = ledger.champion(ledger.read(signing.ledger(RECIPE)))
     assert done is not None
     assert done.details["signed"]["name"] == "ada"
+
+
+def test_what_the_ledger_tells_is_signed_too(signing: Workspace, monkeypatch) -> None:
+    promote(signing, RECIPE)
+    monkeypatch.delenv(keys.KEY)
+    rollback(signing, RECIPE, 1, reason="a drill", by="Ada")
+    says = {each.name: each.says for each in audit(signing, RECIPE, version=2)}
+    assert says["ledger"].endswith("; 2 are signed, that of v2 by ada")
+    path = signing.ledger(RECIPE)
+    line = next(x for x in path.read_bytes().splitlines() if b'"signature"' in x)
+    entry = json.loads(line)
+    assert entry["event"] == "intent"
+    forged = json.dumps(entry | {"by": "Eve"}, sort_keys=True).encode()
+    rewritten = chained(path.read_bytes().replace(line, forged))
+    write_text(path, rewritten.decode())
+    git.commit(signing.root, [f"ledger/{RECIPE}.jsonl"], "A forged history")
+    (found,) = [each for each in audit(signing, RECIPE) if each.name == "ledger"]
+    assert (found.state, "is not that of ada" in found.says) == ("broken", True)
+
+
+def chained(content: bytes) -> bytes:
+    """Makes each line name the one before, as a forger would."""
+    lines: list[bytes] = []
+    for line in content.splitlines():
+        previous = sha256_bytes(lines[-1]) if lines else ledger.FIRST
+        raw = json.loads(line) | {"previous": previous}
+        lines.append(json.dumps(raw, sort_keys=True).encode())
+    return b"".join(line + b"\n" for line in lines)
 
 
 def test_a_version_that_comes_back_keeps_its_signature(signing: Workspace) -> None:
