@@ -86,19 +86,26 @@ def endpoint_of(
         name: Of `--tls-name`.
 
     Raises:
-        ConfigError: params.yaml is wrong, or, without a target, has no such recipe.
+        ConfigError: The target is no address; or params.yaml is wrong, or, without a target, has
+            no such recipe.
         WorkspaceError: Without a target, there is no workspace here.
         ServingError: A PEM file cannot be read, or is not what it should be.
     """
+    from segtrail.addresses import check_target
     from segtrail.params import load_params, load_recipe
     from segtrail.workspace import Workspace
     from serving.endpoint import Endpoint
     from serving.tls import Tls
 
+    if target is not None:
+        try:
+            check_target(target)
+        except ValueError as e:
+            raise ConfigError(f"--target: {e}") from None
     given = None
     if any((ca, certificate, key, name)):
         given = Tls.of_files(ca=ca, key=key, certificate=certificate, name=name)
-        if target:
+        if target is not None:
             return Endpoint(target, given)
     try:
         workspace = Workspace.find()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from segtrail.addresses import check_target
+from segtrail.errors import ServingError
 from serving.tls import Tls
 
 _RETRY = {
@@ -39,7 +41,14 @@ def open_channel(grpc: Any, target: str, tls: Tls | None) -> Any:
         grpc: The module `grpc`, or `grpc.aio`.
         target: `host:port`, or any gRPC target.
         tls: How to trust the server; None: in clear.
+
+    Raises:
+        ServingError: `target` is no address.
     """
+    try:
+        check_target(target)
+    except ValueError as e:
+        raise ServingError(f"a model server's address: {e}") from None
     if tls is None:
         return grpc.insecure_channel(target, options=_OPTIONS)
     return grpc.secure_channel(target, tls.credentials(), options=[*_OPTIONS, *tls.options()])

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from segtrail.addresses import check_host_and_port
 from segtrail.settings.base import Strict
 
 CANARY_SUFFIX = "-canary"
@@ -59,7 +60,6 @@ class Serving(Strict):
 
     target: str = Field(
         default="127.0.0.1:8500",
-        pattern=r"^[^\s:/]+:\d{1,5}$",
         description="host:port, gRPC",
     )
     tls: Tls | None = Field(
@@ -81,7 +81,10 @@ class Serving(Strict):
 
     @field_validator("target")
     @classmethod
-    def _port_exists(cls, target: str) -> str:
-        if not 1 <= int(target.rpartition(":")[2]) <= 65_535:
-            raise ValueError(f"got {target!r}; the port should be between 1 and 65535")
+    def _an_address(cls, target: str) -> str:
+        if target.startswith("["):
+            raise ValueError(
+                f"got {target!r}; expected a name or an IPv4 address, such as localhost:8500"
+            )
+        check_host_and_port(target)
         return target
