@@ -35,6 +35,15 @@ def predict(
     canary: Annotated[
         bool, typer.Option("--canary", help="Ask the canary instead of the champion.")
     ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            min=0.1,
+            help="For each answer; by default 60, and 10 more a megapixel.",
+        ),
+    ] = None,
     tls_ca: TlsCaOption = None,
     tls_certificate: TlsCertificateOption = None,
     tls_key: TlsKeyOption = None,
@@ -53,6 +62,7 @@ def predict(
       segtrail predict slides/*.tif --recipe nuclei --target gpu-1:8500 --out masks
       segtrail predict cells.png --recipe nuclei --target gpu-1:8500 --tls-ca ca.crt
       segtrail predict cells.png --recipe nuclei --canary --out canary
+      segtrail predict slide.png --recipe nuclei --timeout 1800
     """
     from segtrail.settings.serving import canary_of
 
@@ -60,7 +70,7 @@ def predict(
     endpoint = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name)
     model = canary_of(recipe) if canary else recipe
     failed = 0
-    with endpoint.client() as client:
+    with endpoint.client(timeout) as client:
         task = _task_of(client, model)
         for path in images:
             try:
@@ -103,13 +113,14 @@ def _predict_one(client: SegmentationClient, model: str, task: Task, path: Path,
     """Asks for one image, writes both files and returns the line to print."""
     from segtrail import overlay
     from segtrail.files import write_bytes
-    from segtrail.images import decode_image, encode_png
+    from segtrail.images import encode_png
+    from serving.image_input import decoded
 
     try:
         data = path.read_bytes()
     except OSError as e:
         raise DataError(f"{path}: cannot be read: {e.strerror}") from None
-    image = decode_image(data, str(path))
+    image = decoded(data, str(path))
     started = time.perf_counter()
     outputs = ["mask_png", "height", "width"]
     if task.has_objects:

@@ -145,7 +145,8 @@ def encode_png(array: npt.NDArray[np.integer]) -> bytes:
     """
     if array.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"expected uint8 or uint16 pixels; received {array.dtype}")
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+    shapes = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
+    if not shapes or not array.size:
         raise ValueError(f"expected [H, W], [H, W, 3] or [H, W, 4]; received {array.shape}")
     image = np.ascontiguousarray(array)
     if image.ndim == 3 and image.shape[2] > 1:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
+import numpy.typing as npt
 
 from segtrail.errors import SegtrailError
 from serving import questions
 from serving.channel import open_channel, serialize
-from serving.descriptions import VersionStatus
+from serving.descriptions import Signature, VersionStatus
+from serving.image_input import THE_IMAGE, Image, name_of
 from serving.prediction import Prediction
-from serving.questions import Image, Question, Which
+from serving.questions import Question, Which
 from serving.tls import Tls
 
 R = TypeVar("R")
@@ -28,8 +30,11 @@ class AsyncSegmentationClient:
     Args:
         target: `host:port`, or any gRPC target.
         model: The model to ask where a call names none.
-        timeout: Seconds that one call may take, retries and all.
+        timeout: See `serving.client.SegmentationClient`.
         tls: How to trust the server, and who asks; without it the connection is in clear.
+
+    Raises:
+        ServingError: `target` is no address.
 
     Example:
         >>> async with AsyncSegmentationClient("127.0.0.1:8500", "nuclei") as client:
@@ -39,7 +44,7 @@ class AsyncSegmentationClient:
     """
 
     def __init__(
-        self, target: str, model: str = "", timeout: float = 60.0, tls: Tls | None = None
+        self, target: str, model: str = "", timeout: float | None = None, tls: Tls | None = None
     ) -> None:
         self.target, self.model, self.timeout = target, model, timeout
         self._tls, self._channel = tls, open_channel(grpc.aio, target, tls)
@@ -75,32 +80,30 @@ class AsyncSegmentationClient:
         Files are read, and TIFF and arrays encoded, in another thread.
         """
         which = Which(model or self.model, version, label)
-        question = await asyncio.to_thread(questions.predict, which, [image], outputs)
-        (answer,) = await self._ask(question, timeout)
-        return answer
+        return await self._one(image, name_of(image, THE_IMAGE), which, outputs, timeout)
 
     async def segment_many(
         self,
         images: Iterable[Image],
         *,
+        model: str = "",
+        version: int | None = None,
+        label: str | None = None,
+        outputs: Sequence[str] | None = None,
+        timeout: float | None = None,
         concurrency: int = 4,
         return_errors: bool = False,
-        **how: Any,
     ) -> AsyncIterator[Prediction | SegtrailError]:
-        """Yields an answer for each image, in the order of the images.
-
-        Args:
-            images: Any iterable; taken as the answers are fetched.
-            concurrency: How many requests at once.
-            return_errors: Whether to yield the error in the place of an answer and go on.
-            **how: As of `segment`.
-        """
+        """Yields an answer for each image: see `serving.client.SegmentationClient.segment_many`."""
+        which = Which(model or self.model, version, label)
         waiting: deque[asyncio.Task[Prediction]] = deque()
-        left = iter(images)
+        left = enumerate(images)
 
         def start(count: int) -> None:
-            for image in islice(left, count):
-                waiting.append(asyncio.ensure_future(self.segment(image, **how)))
+            for number, image in islice(left, count):
+                name = name_of(image, f"images[{number}]")
+                asked = self._one(image, name, which, outputs, timeout)
+                waiting.append(asyncio.ensure_future(asked))
 
         try:
             start(concurrency)
@@ -118,9 +121,40 @@ class AsyncSegmentationClient:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
+    async def predict(
+        self,
+        model: str,
+        images: Sequence[Image],
+        version: int | None = None,
+        outputs: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[Prediction]:
+        """Segments N images in one request, of which the server answers all or none."""
+        which = Which(model or self.model, version)
+        if not images:
+            return []
+        question = await asyncio.to_thread(questions.predict, which, images, outputs, names)
+        return await self._ask(question)
+
+    async def call(
+        self,
+        model: str,
+        inputs: Mapping[str, npt.ArrayLike],
+        signature: str,
+        version: int | None = None,
+        outputs: Sequence[str] | None = None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Runs any signature on arrays and returns its outputs by name; model "": the client's."""
+        which = Which(model or self.model, version)
+        return await self._ask(questions.call(which, inputs, signature, outputs))
+
     async def metadata(self, model: str = "", version: int | None = None) -> dict[str, Any]:
         """Returns what the model says about itself: class names, recipe, data version, ..."""
         return await self._ask(questions.metadata(Which(model or self.model, version)))
+
+    async def signatures(self, model: str = "", version: int | None = None) -> dict[str, Signature]:
+        """Returns the model's signatures by name."""
+        return await self._ask(questions.signatures(Which(model or self.model, version)))
 
     async def served_version(self, model: str = "", label: str | None = None) -> int:
         """Returns the version that answers when none is named, or to a label."""
@@ -131,8 +165,24 @@ class AsyncSegmentationClient:
         """Returns what the server says about every version it knows, ascending."""
         return await self._ask(questions.statuses(model or self.model))
 
+    async def status(self, model: str = "") -> dict[int, str]:
+        """Returns `{version: state}`: START, LOADING, AVAILABLE, UNLOADING or END."""
+        return {status.version: status.state for status in await self.statuses(model)}
+
+    async def _one(
+        self,
+        image: Image,
+        name: str,
+        which: Which,
+        outputs: Sequence[str] | None,
+        timeout: float | None,
+    ) -> Prediction:
+        question = await asyncio.to_thread(questions.predict, which, [image], outputs, [name])
+        (answer,) = await self._ask(question, timeout)
+        return answer
+
     async def _ask(self, question: Question[R], timeout: float | None = None) -> R:
-        seconds = self.timeout if timeout is None else timeout
+        seconds = question.seconds(timeout, self.timeout)
         method = self._methods.get(question.method)
         if method is None:
             method = self._methods[question.method] = self._channel.unary_unary(
@@ -145,6 +195,6 @@ class AsyncSegmentationClient:
         except grpc.RpcError as e:
             # looking into it blocks
             raise await asyncio.to_thread(
-                questions.failure, e, self.target, question.which, seconds, self._tls
+                questions.failure, e, self.target, question, seconds, self._tls
             ) from None
         return question.result(response, self.target)

@@ -18,8 +18,9 @@ from serving import descriptions, questions
 from serving.channel import open_channel, serialize
 from serving.descriptions import Signature, VersionStatus
 from serving.failures import LoadError
+from serving.image_input import THE_IMAGE, Image, name_of
 from serving.prediction import Prediction
-from serving.questions import Image, Question, Which
+from serving.questions import Question, Which
 from serving.tls import Tls
 
 _POLL_S = 0.2
@@ -35,8 +36,12 @@ class SegmentationClient:
     Args:
         target: `host:port`, or any gRPC target.
         model: The model to ask where a call names none: a recipe's name.
-        timeout: Seconds that one call may take, retries and all.
+        timeout: Seconds that one call may take, retries and all; without it, 60 and 10 more a
+            megapixel that is asked for.
         tls: How to trust the server, and who asks; without it the connection is in clear.
+
+    Raises:
+        ServingError: `target` is no address.
 
     Example:
         >>> with SegmentationClient("127.0.0.1:8500", "nuclei") as client:
@@ -47,7 +52,7 @@ class SegmentationClient:
     """
 
     def __init__(
-        self, target: str, model: str = "", timeout: float = 60.0, tls: Tls | None = None
+        self, target: str, model: str = "", timeout: float | None = None, tls: Tls | None = None
     ) -> None:
         self.target, self.model, self.timeout = target, model, timeout
         self._tls, self._channel = tls, open_channel(grpc, target, tls)
@@ -81,8 +86,8 @@ class SegmentationClient:
         """Segments one image.
 
         Args:
-            image: The bytes or the path of a PNG, JPEG, BMP or TIFF; or pixels, uint8 or uint16,
-                `[H, W]` grey, `[H, W, 3]` RGB or `[H, W, 4]` RGBA.
+            image: The bytes or the path of a PNG, JPEG, BMP or TIFF of one page; or pixels, uint8
+                or uint16, `[H, W]` grey, `[H, W, 3]` RGB or `[H, W, 4]` RGBA.
             model: Which model; without it, the client's.
             version: Which version; without it and `label`, the one that serves.
             label: A version label instead of a number.
@@ -93,8 +98,8 @@ class SegmentationClient:
             DataError: It is not an image.
             ServingError: The server cannot be reached, or refuses.
         """
-        which = Which(model or self.model, version, label)
-        (answer,) = self._ask(questions.predict(which, [image], outputs), timeout)
+        which, name = Which(model or self.model, version, label), name_of(image, THE_IMAGE)
+        (answer,) = self._ask(questions.predict(which, [image], outputs, [name]), timeout)
         return answer
 
     def segment_many(
@@ -131,15 +136,16 @@ class SegmentationClient:
         """
         which = Which(model or self.model, version, label)
 
-        def one(image: Image) -> Prediction:
-            (answer,) = self._ask(questions.predict(which, [image], outputs), timeout)
+        def one(number: int, image: Image) -> Prediction:
+            name = name_of(image, f"images[{number}]")
+            (answer,) = self._ask(questions.predict(which, [image], outputs, [name]), timeout)
             return answer
 
         waiting: deque[Future[Prediction]] = deque()
-        left = iter(images)
+        left = enumerate(images)
         with ThreadPoolExecutor(concurrency, thread_name_prefix="segment") as threads:
             try:
-                waiting.extend(threads.submit(one, image) for image in islice(left, concurrency))
+                waiting.extend(threads.submit(one, *image) for image in islice(left, concurrency))
                 while waiting:
                     try:
                         found: Prediction | SegtrailError = waiting.popleft().result()
@@ -147,7 +153,7 @@ class SegmentationClient:
                         if not return_errors:
                             raise
                         found = e
-                    waiting.extend(threads.submit(one, image) for image in islice(left, 1))
+                    waiting.extend(threads.submit(one, *image) for image in islice(left, 1))
                     yield found
             finally:
                 for future in waiting:
@@ -164,7 +170,7 @@ class SegmentationClient:
         """Segments N images in one request, of which the server answers all or none.
 
         Args:
-            model: Which model.
+            model: Which model; "" for the client's.
             images: See `segment`.
             version: Which version to ask; without it, the one that serves.
             outputs: Which outputs of the signature to fetch; without it, all.
@@ -179,7 +185,9 @@ class SegmentationClient:
         """
         if not images:
             return []
-        return self._ask(questions.predict(Which(model, version), images, outputs, names))
+        return self._ask(
+            questions.predict(Which(model or self.model, version), images, outputs, names)
+        )
 
     def call(
         self,
@@ -189,46 +197,48 @@ class SegmentationClient:
         version: int | None = None,
         outputs: Sequence[str] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Runs any signature on arrays and returns its outputs by name.
+        """Runs any signature on arrays and returns its outputs by name; model "": the client's.
 
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        return self._ask(questions.call(Which(model, version), inputs, signature, outputs))
+        which = Which(model or self.model, version)
+        return self._ask(questions.call(which, inputs, signature, outputs))
 
-    def metadata(self, model: str, version: int | None = None) -> dict[str, Any]:
+    def metadata(self, model: str = "", version: int | None = None) -> dict[str, Any]:
         """Returns what the model says about itself: class names, recipe, data version, ...
 
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        return self._ask(questions.metadata(Which(model, version)))
+        return self._ask(questions.metadata(Which(model or self.model, version)))
 
-    def signatures(self, model: str, version: int | None = None) -> dict[str, Signature]:
+    def signatures(self, model: str = "", version: int | None = None) -> dict[str, Signature]:
         """Returns the model's signatures by name.
 
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        return self._ask(questions.signatures(Which(model, version)))
+        return self._ask(questions.signatures(Which(model or self.model, version)))
 
-    def served_version(self, model: str, label: str | None = None) -> int:
+    def served_version(self, model: str = "", label: str | None = None) -> int:
         """Returns the version that answers when none is named, or to a label.
 
         Raises:
             ServingError: The server cannot be reached, or refuses.
         """
-        return self._ask(questions.served_version(Which(model, label=label)))
+        which = Which(model or self.model, label=label)
+        return self._ask(questions.served_version(which))
 
-    def statuses(self, model: str) -> list[VersionStatus]:
+    def statuses(self, model: str = "") -> list[VersionStatus]:
         """Returns what the server says about every version it knows, ascending.
 
         Raises:
             ServingError: The server cannot be reached, or does not know the model.
         """
-        return self._ask(questions.statuses(model))
+        return self._ask(questions.statuses(model or self.model))
 
-    def status(self, model: str) -> dict[int, str]:
+    def status(self, model: str = "") -> dict[int, str]:
         """Returns `{version: state}`: START, LOADING, AVAILABLE, UNLOADING or END.
 
         Raises:
@@ -238,7 +248,7 @@ class SegmentationClient:
 
     def wait_until_available(
         self,
-        model: str,
+        model: str = "",
         version: int | None = None,
         timeout: float = 60.0,
         alive: Callable[[], None] = lambda: None,
@@ -246,7 +256,7 @@ class SegmentationClient:
         """Waits until the version (without it: any) is AVAILABLE, and returns its number.
 
         Args:
-            model: The model's name.
+            model: Which model; without it, the client's.
             version: The version, or None for whichever comes first.
             timeout: Seconds.
             alive: Called between two looks; what it raises ends the waiting.
@@ -256,6 +266,7 @@ class SegmentationClient:
             ServingError: Time is up.
         """
         end, last = time.monotonic() + timeout, "nothing was heard of it"
+        model = model or self.model
         where = f"{self.target}: {Which(model, version)}"
         question = questions.statuses(model)
         while (left := end - time.monotonic()) > 0:
@@ -275,11 +286,11 @@ class SegmentationClient:
         raise ServingError(f"{where} not available after {timeout:g} s ({last})")
 
     def _ask(self, question: Question[R], timeout: float | None = None) -> R:
-        seconds = self.timeout if timeout is None else timeout
+        seconds = question.seconds(timeout, self.timeout)
         try:
             return self._send(question, seconds)
         except grpc.RpcError as e:
-            raise questions.failure(e, self.target, question.which, seconds, self._tls) from None
+            raise questions.failure(e, self.target, question, seconds, self._tls) from None
 
     def _send(self, question: Question[R], seconds: float) -> R:
         method = self._methods.get(question.method)

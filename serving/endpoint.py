@@ -75,7 +75,7 @@ class Endpoint(NamedTuple):
             tls = replace(tls, name=settings.target.rpartition(":")[0])
         return cls(target, tls)
 
-    def client(self, timeout: float = 60.0) -> SegmentationClient:
+    def client(self, timeout: float | None = None) -> SegmentationClient:
         """Returns a client of it; see `SegmentationClient`."""
         return SegmentationClient(self.target, timeout=timeout, tls=self.tls)
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from segtrail.errors import DataError, ServingError
 
+_MAX_PIXELS = 1 << 29  # TensorFlow reads no larger PNG, so there is no answer to one
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -124,7 +126,7 @@ class Prediction:
         from segtrail.images import decode_image
 
         try:
-            array = decode_image(png, f"{output} of version {self.version}")
+            array = decode_image(png, f"{output} of version {self.version}", _MAX_PIXELS)
         except DataError as e:
             raise ServingError(f"the server's answer: {e.message}") from None
         if array.ndim != 2 or array.dtype != dtype or self.size not in (None, array.shape):

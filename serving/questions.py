@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import grpc
-import numpy as np
 import numpy.typing as npt
 
-from segtrail.errors import DataError, ServingError
+from segtrail.errors import ServingError
 from serving import descriptions, protocol
 from serving.descriptions import Signature, VersionStatus
 from serving.failures import SilentError
+from serving.image_input import THE_IMAGE, Image, encoded, name_of, pixels_of
 from serving.prediction import Prediction
 from serving.protocol import tensors
 from serving.tls import Tls
 
-Image = bytes | str | os.PathLike[str] | npt.NDArray[np.integer[Any]]
 R = TypeVar("R")
 
 _NOT_CONNECTED = re.compile(r"failed to connect|backends failing|handshake|socket closed", re.I)
+_SENT = re.compile(r"image_bytes\[(\d+)\]")  # what a server calls an image
 
-# TensorFlow has no TIFF decoder, and takes the indices of a BMP's palette for its pixels.
-_RECODED = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
+TIMEOUT_S = 60.0  # that a call may take where nobody says how long
+TIMEOUT_S_PER_MEGAPIXEL = 10.0  # besides; two cores take two or three
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Which:
     label: str | None = None
 
     def __post_init__(self) -> None:
+        if not self.model:
+            raise ValueError("which model? name it in the call, or when the client is made")
         if self.version is not None and self.label is not None:
             raise ValueError(f"expected a version or a label; got {self.version} and {self.label}")
 
@@ -72,6 +72,8 @@ class Question(Generic[R]):
         response: The type of the answering message.
         read: Makes the result of it; `ValueError` if it breaks the contract.
         which: What is asked, for messages.
+        names: What to call the images in it, for messages.
+        megapixels: Of all images in it.
     """
 
     method: str
@@ -79,6 +81,21 @@ class Question(Generic[R]):
     response: Any
     read: Callable[[Any], R]
     which: Which
+    names: tuple[str, ...] = ()
+    megapixels: float = 0.0
+
+    def seconds(self, *said: float | None) -> float:
+        """Returns how long the answer may take: the first that is said; else by the pixels."""
+        by_pixels = TIMEOUT_S + TIMEOUT_S_PER_MEGAPIXEL * self.megapixels
+        return next((timeout for timeout in said if timeout is not None), by_pixels)
+
+    def about(self, says: str) -> str:
+        """Returns the server's words with the images by their names."""
+        found = _SENT.sub(lambda sent: dict(enumerate(self.names)).get(int(sent[1]), sent[0]), says)
+        if self.names in ((), (THE_IMAGE,)) or any(name in found for name in self.names):
+            return found
+        more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
+        return f"{self.names[0]}{more}: {found}"
 
     def result(self, response: Any, target: str) -> R:
         """Returns what `read` makes of the answer.
@@ -89,7 +106,8 @@ class Question(Generic[R]):
         try:
             return self.read(response)
         except ValueError as e:
-            raise ServingError(f"{target}: {self.which}: unreadable answer: {e}") from None
+            said = self.about(f"unreadable answer: {e}")
+            raise ServingError(f"{target}: {self.which}: {said}") from None
 
 
 def predict(
@@ -103,10 +121,7 @@ def predict(
     Raises:
         DataError: One of them is not an image, or cannot be read.
     """
-    names = names or [
-        str(image) if isinstance(image, str | os.PathLike) else f"image {i + 1} of {len(images)}"
-        for i, image in enumerate(images)
-    ]
+    names = names or [name_of(image, f"images[{i}]") for i, image in enumerate(images)]
     sent = [encoded(image, name) for image, name in zip(images, names, strict=True)]
 
     def read(response: Any) -> list[Prediction]:
@@ -119,7 +134,9 @@ def predict(
         version = response.model_spec.version.value
         return [Prediction.of(got, row, version) for row in range(len(sent))]
 
-    return _predict(which, {"image_bytes": tensors.strings(sent)}, "", outputs, read)
+    question = _predict(which, {"image_bytes": tensors.strings(sent)}, "", outputs, read)
+    pixels = sum(map(pixels_of, sent, names))
+    return replace(question, names=tuple(names), megapixels=pixels / 1e6)
 
 
 def call(
@@ -161,37 +178,8 @@ def statuses(model: str) -> Question[list[VersionStatus]]:
     )  # fmt: skip
 
 
-def encoded(image: Image, name: str) -> bytes:
-    """Returns an image as a server decodes it: what is encoded stays; TIFF and BMP become PNG.
-
-    Args:
-        image: Bytes of a PNG, JPEG, BMP or TIFF; the path of one; or pixels, uint8 or uint16,
-            `[H, W]`, `[H, W, 3]` RGB or `[H, W, 4]` RGBA.
-        name: What to call it in messages.
-
-    Raises:
-        DataError: It is not an image; a server would refuse the whole request.
-    """
-    from segtrail.images import decode_image, encode_png, image_size
-
-    if isinstance(image, np.ndarray):
-        try:
-            return encode_png(image)
-        except ValueError as e:
-            raise DataError(f"{name}: {e}") from None
-    if isinstance(image, str | os.PathLike):
-        try:
-            image = Path(image).read_bytes()
-        except OSError as e:
-            raise DataError(f"{name}: cannot be read: {e.strerror}") from None
-    if image.startswith(_RECODED):
-        return encode_png(decode_image(image, name))
-    image_size(image, name)
-    return image
-
-
 def failure(
-    error: Any, target: str, which: Which, timeout: float, tls: Tls | None = None
+    error: Any, target: str, question: Question[Any], timeout: float, tls: Tls | None = None
 ) -> ServingError:
     """Returns what a gRPC error means, and what to do about it; connects anew to find out."""
     code, says = error.code(), descriptions.one_line(error.details())
@@ -208,15 +196,16 @@ def failure(
         )
     if code == grpc.StatusCode.NOT_FOUND:
         return ServingError(
-            f"{target}: {which} is not served: {says}",
+            f"{target}: {question.which} is not served: {says}",
             "segtrail status   (shows which versions serve)",
         )
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        fewer = "ask for fewer images at once, or " if len(question.names) > 1 else ""
         return SilentError(
-            f"{target}: {which}: no answer within {timeout:g} s",
-            "ask for fewer images at once, or allow more time",
+            f"{target}: {question.which}: {question.about(f'no answer within {timeout:g} s')}",
+            f"{fewer}allow more time: timeout= of the client, --timeout of segtrail predict",
         )
-    return ServingError(f"{target}: {which}: {code.name}: {says}")
+    return ServingError(f"{target}: {question.which}: {question.about(f'{code.name}: {says}')}")
 
 
 def _predict(

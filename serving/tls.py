@@ -34,9 +34,9 @@ class Tls:
     @classmethod
     def of_files(
         cls,
-        ca: Path | None = None,
-        key: Path | None = None,
-        certificate: Path | None = None,
+        ca: str | Path | None = None,
+        key: str | Path | None = None,
+        certificate: str | Path | None = None,
         name: str | None = None,
     ) -> Tls:
         """Reads the PEM files.
@@ -65,11 +65,11 @@ class Tls:
         return [("grpc.ssl_target_name_override", self.name)] if self.name else []
 
 
-def _pem(path: Path | None, label: str) -> bytes | None:
+def _pem(path: str | Path | None, label: str) -> bytes | None:
     if path is None:
         return None
     try:
-        found = path.read_bytes()
+        found = Path(path).read_bytes()
     except OSError as e:
         raise ServingError(f"{path}: cannot be read: {e.strerror}") from None
     labels = [match.decode("ascii", "replace") for match in _BEGIN.findall(found)]

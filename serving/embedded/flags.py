@@ -13,7 +13,7 @@ import grpc
 
 from serving.embedded.batching_rules import Rules
 from serving.embedded.config_files import credentials, read
-from serving.embedded.image_check import MAX_PIXELS
+from serving.image_input import MAX_PIXELS
 from serving.protocol import BatchingParameters, MonitoringConfig
 
 # TF Serving's own, without a meaning or an effect here. Not among them, and so refused: flags that

@@ -8,9 +8,9 @@ from segtrail.errors import DataError
 from segtrail.image_files import PNG, check_png
 from segtrail.images import image_size
 from serving.embedded.refusal import INVALID_ARGUMENT, Refusal
+from serving.image_input import MAX_PIXELS
 
 IMAGES = "image_bytes"  # the input that holds encoded images, by the model's contract
-MAX_PIXELS = 120_000_000  # an image of 10,000 by 10,000 pixels, and some more
 _DECODED = (PNG, b"\xff\xd8\xff", b"BM")
 
 

@@ -16,9 +16,10 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.embedded.call import Arrays, Call
-from serving.embedded.image_check import IMAGES, MAX_PIXELS, check_images
+from serving.embedded.image_check import IMAGES, check_images
 from serving.embedded.refusal import FAILED_PRECONDITION, INVALID_ARGUMENT, Refusal, code_of
 from serving.embedded.signature_tensors import check_inputs, chosen, to_array, to_proto
+from serving.image_input import MAX_PIXELS
 
 v1 = tf.compat.v1
 

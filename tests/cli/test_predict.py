@@ -156,6 +156,28 @@ def test_a_tiff_is_asked_like_any_other(target, tmp_path, capsys):
     assert (tmp_path / "deep.overlay.png").exists()
 
 
+def test_a_stack_is_refused_before_it_is_asked(target, tmp_path, capsys):
+    path = tmp_path / "stack.tif"
+    cv2.imwritemulti(str(path), [np.full((40, 50), 90, np.uint8)] * 2)
+    arguments = ["predict", str(path), "--recipe", "cells", "--target", target]
+    assert main._run([*arguments, "--out", str(tmp_path)]) == 1
+    assert f"error: {path}: a TIFF of 2 pages; expected one image" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_it_waits_as_long_as_is_said(image, tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        arguments = ["--target", f"127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.4"]
+        assert main._run(["predict", str(image), "--recipe", "cells", *arguments]) == 1
+    assert "no answer within 0.4 s\n  -> allow more time" in capsys.readouterr().err
+
+
+def test_what_is_no_address_is_told(image, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main._run(["predict", str(image), "--recipe", "cells", "--target", "nowhere"]) == 2
+    assert "--target: got 'nowhere'; expected host:port" in capsys.readouterr().err
+
+
 def test_same_names_would_overwrite_each_other(image, tmp_path, capsys):
     other = tmp_path / "b" / image.name
     assert main._run(["predict", str(image), str(other), "--recipe", "x"]) == 2

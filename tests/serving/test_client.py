@@ -10,10 +10,11 @@ import pytest
 
 from segtrail.errors import DataError, ServingError
 from segtrail.images import encode_png
-from serving import launch
+from serving import launch, questions
 from serving.client import SegmentationClient
 from serving.descriptions import TensorSpec
 from serving.prediction import Prediction
+from serving.questions import Which
 
 IMAGE = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 
@@ -82,7 +83,7 @@ def test_the_palette_of_a_bmp_is_honoured(client):
 def test_a_file_that_is_no_image_is_named(client):
     with pytest.raises(DataError, match=r"notes\.txt: not an image"):
         client.predict("tiny", [encode_png(IMAGE), b"hello"], names=["a.png", "notes.txt"])
-    with pytest.raises(DataError, match="image 2 of 2"):
+    with pytest.raises(DataError, match=r"images\[1\]: the file is empty"):
         client.predict("tiny", [encode_png(IMAGE), b""])
 
 
@@ -91,6 +92,16 @@ def test_a_broken_image_is_the_servers_word_in_one_line(client):
         client.predict("tiny", [encode_png(IMAGE)[:60]])
     assert "\n" not in e.value.message
     assert "node" not in e.value.message
+
+
+def test_the_servers_words_name_the_image(client):
+    cut = encode_png(IMAGE)[:60]
+    with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: cut\.png: cut short"):
+        client.predict("tiny", [encode_png(IMAGE), cut], names=["a.png", "cut.png"])
+    with pytest.raises(ServingError, match=r"a\.png and 1 more: no answer within 1e-06 s") as e:
+        asked = questions.predict(Which("tiny"), [IMAGE] * 2, names=["a.png", "b.png"])
+        client._ask(asked, 1e-6)
+    assert "fewer images at once" in e.value.hint
 
 
 def test_any_signature_can_be_called(client):

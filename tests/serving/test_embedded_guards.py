@@ -247,7 +247,7 @@ def test_who_has_no_certificate_is_not_let_in(guarded):
 def test_our_client_over_tls_from_files(guarded, tmp_path):
     for name in ("ca", "key", "certificate"):
         (tmp_path / name).write_bytes(getattr(guarded.tls, name))
-    files = {name: tmp_path / name for name in ("ca", "key", "certificate")}
+    files = {name: tmp_path / name for name in ("key", "certificate")} | {"ca": f"{tmp_path}/ca"}
     with SegmentationClient(
         guarded.target, tls=Tls.of_files(**files, name="models.example")
     ) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import socket
 import subprocess
@@ -16,12 +17,14 @@ import grpc
 import numpy as np
 import pytest
 
-from segtrail.errors import DataError, ServingError
+from segtrail.errors import DataError, SegtrailError, ServingError
 from segtrail.images import encode_png
-from serving import config, launch
+from serving import config, launch, questions
 from serving.async_client import AsyncSegmentationClient
 from serving.client import SegmentationClient
+from serving.image_input import decoded
 from serving.prediction import Prediction
+from serving.questions import Which
 
 IMAGE = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +41,11 @@ def test_bytes_paths_and_arrays_give_the_same(client, tmp_path):
     path.write_bytes(encode_png(IMAGE))
     done, tiff = cv2.imencode(".tiff", IMAGE)
     assert done
-    for image in (encode_png(IMAGE), path, str(path), IMAGE, tiff.tobytes()):
+    png = encode_png(IMAGE)
+    for image in (
+        png, bytearray(png), memoryview(png), path, str(path), IMAGE, tiff.tobytes(),
+        bytearray(tiff.tobytes()),
+    ):  # fmt: skip
         found = client.segment(image)
         np.testing.assert_array_equal(found.mask, IMAGE > 127)
         assert (found.count, found.version) == (1, 1)
@@ -52,13 +59,52 @@ def test_bytes_paths_and_arrays_give_the_same(client, tmp_path):
         (np.zeros((2, 2), np.float32), "expected uint8 or uint16 pixels; received float32"),
         (np.zeros((2, 2, 5), np.uint8), "received (2, 2, 5)"),
         ("no-such.png", "no-such.png: cannot be read: No such file"),
-        (b"hello", "not an image"),
+        (b"hello", "the image: not an image"),
+        (bytearray(), "the image: the file is empty"),
+        (np.zeros((0, 0), np.uint8), "the image: expected [H, W], [H, W, 3] or [H, W, 4]; "),
+        (np.zeros((4, 0, 3), np.uint8), "received (4, 0, 3)"),
+        (None, "an array of its pixels; received NoneType"),
+        (3, "received int"),
+        ([[1, 2]], "received list"),
+        ("a\0b", "'a\\x00b': cannot be read: embedded null byte"),
+        (".", ".: cannot be read: Is a directory"),
     ],
 )
 def test_what_is_no_image_is_told_before_it_is_sent(client, image, says):
     with pytest.raises(DataError) as e:
         client.segment(image)
     assert says in e.value.message
+
+
+@pytest.fixture
+def stack(tmp_path):
+    path = tmp_path / "stack.tif"
+    assert cv2.imwritemulti(str(path), [IMAGE] * 3)
+    return path
+
+
+def test_a_stack_is_not_segmented_by_its_first_page(client, stack):
+    for image, name in ((stack, str(stack)), (stack.read_bytes(), "the image")):
+        with pytest.raises(DataError) as e:
+            client.segment(image)
+        assert e.value.message == f"{name}: a TIFF of 3 pages; expected one image"
+        assert "save the pages as files" in (e.value.hint or "")
+    (error,) = client.segment_many([stack], return_errors=True)
+    assert f"{stack}: a TIFF of 3 pages" in str(error)
+
+
+def test_images_and_answers_of_more_than_67_million_pixels_are_read():
+    large = encode_png(np.zeros((8193, 8193), np.uint8))
+    assert decoded(large, "x").shape == (8193, 8193)
+    assert Prediction(1, mask_png=large).mask.shape == (8193, 8193)
+    header = large[:16] + (11_000).to_bytes(4) + (11_000).to_bytes(4) + large[24:]
+    with pytest.raises(DataError, match=r"x: 11000x11000 pixels by its header; at most 120,000"):
+        decoded(header, "x")
+
+
+def test_a_model_must_be_named(live):
+    with SegmentationClient(live.target) as client, pytest.raises(ValueError, match="which model"):
+        client.segment(IMAGE)
 
 
 def test_a_version_or_a_label(client):
@@ -81,9 +127,18 @@ def silent():
 def test_who_does_not_answer_in_time(silent):
     with (
         SegmentationClient(silent, "tiny") as client,
-        pytest.raises(ServingError, match=r"no answer within 0.3 s"),
+        pytest.raises(ServingError, match=r"model 'tiny': no answer within 0.3 s") as e,
     ):
         client.segment(IMAGE, timeout=0.3)
+    assert e.value.hint == "allow more time: timeout= of the client, --timeout of segtrail predict"
+
+
+def test_larger_images_have_more_time():
+    large = questions.predict(Which("tiny"), [np.zeros((1000, 3000), np.uint8)] * 2)
+    assert large.seconds(None, None) == 60 + 10 * 6
+    assert large.seconds(None, 5.0) == 5
+    assert large.seconds(7.0, 5.0) == 7
+    assert questions.metadata(Which("tiny")).seconds() == 60
 
 
 def test_who_does_not_answer_in_time_in_an_event_loop(silent):
@@ -120,11 +175,61 @@ def test_an_error_among_many(client):
     images = [IMAGE, b"hello", IMAGE]
     first, error, last = client.segment_many(images, return_errors=True)
     assert isinstance(error, DataError)
+    assert error.message.startswith("images[1]: not an image")
     assert (first.count, last.count) == (1, 1)
     answers = client.segment_many(images)
     assert next(answers).count == 1
     with pytest.raises(DataError, match="not an image"):
         next(answers)
+
+
+def test_each_error_among_many_names_its_image(client, live, tmp_path):
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(encode_png(IMAGE)[:60])
+    images = [cut, cut.read_bytes(), np.zeros((0, 0), np.uint8), None, IMAGE]
+    says = [f"INVALID_ARGUMENT: {cut}: cut short", "INVALID_ARGUMENT: images[1]: cut short",
+            "images[2]: expected [H, W]", "images[3]: expected an image's path"]  # fmt: skip
+
+    async def ask():
+        async with AsyncSegmentationClient(live.target, "tiny") as client:
+            return [each async for each in client.segment_many(images, return_errors=True)]
+
+    for found in (list(client.segment_many(images, return_errors=True)), asyncio.run(ask())):
+        assert [isinstance(each, SegtrailError) for each in found] == [True] * 4 + [False]
+        for error, expected in zip(found, says, strict=False):
+            assert expected in str(error)
+
+
+def test_both_clients_take_the_same():
+    def methods(of):
+        found = inspect.getmembers(of, inspect.isfunction)
+        return {
+            name: list(inspect.signature(method).parameters.values())
+            for name, method in found if not name.startswith("_") or name == "__init__"
+        }  # fmt: skip
+
+    sync = methods(SegmentationClient)
+    del sync["wait_until_available"]  # of those who start servers
+    assert methods(AsyncSegmentationClient) == sync
+
+
+def test_the_clients_model_is_asked_where_none_is_named(client, live):
+    async def ask():
+        async with AsyncSegmentationClient(live.target, "tiny") as client:
+            return [
+                await client.metadata(), await client.signatures(), await client.served_version(),
+                await client.status(), [each.count for each in await client.predict("", [IMAGE])],
+                await client.call("", {}, "metadata"),
+            ]  # fmt: skip
+
+    found = [
+        client.metadata(), client.signatures(), client.served_version(), client.status(),
+        [each.count for each in client.predict("", [IMAGE])], client.call("", {}, "metadata"),
+    ]  # fmt: skip
+    assert found[0]["recipe"] == "tiny"
+    assert found[3] == {1: "AVAILABLE"}
+    assert asyncio.run(ask()) == found
+    assert client.wait_until_available() == 1
 
 
 def test_the_same_in_an_event_loop(live):
@@ -253,6 +358,22 @@ def test_the_base_install_alone_is_the_client(live, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["1", str((IMAGE > 127).sum()), "1"]
+
+
+def test_other_spellings_of_an_address_are_asked(live):
+    for target in (f"dns:///{live.target}", f"ipv4:{live.target}"):
+        with SegmentationClient(target, "tiny") as client:
+            assert client.served_version() == 1
+
+
+def test_what_is_no_address_is_told_before_anything_is_asked():
+    async def make():
+        AsyncSegmentationClient("http://127.0.0.1:8500", "tiny")
+
+    with pytest.raises(ServingError, match=r"address: got '127\.0\.0\.1'; expected host:port"):
+        SegmentationClient("127.0.0.1", "tiny")
+    with pytest.raises(ServingError, match="without http://"):
+        asyncio.run(make())
 
 
 def test_nobody_listens():
