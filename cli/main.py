@@ -18,6 +18,7 @@ from cli import (
     history,
     ingest,
     keys,
+    ledger,
     pipeline,
     predict,
     promotion,
@@ -64,6 +65,7 @@ app.command()(compare.compare)
 app.command()(tune.tune)
 app.add_typer(data.app)
 app.add_typer(keys.app)
+app.add_typer(ledger.app)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
 app.command()(history.history)
