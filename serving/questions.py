@@ -26,6 +26,7 @@ _SENT = re.compile(r"image_bytes\[(\d+)\]")  # what a server calls an image
 
 TIMEOUT_S = 60.0  # that a call may take where nobody says how long
 TIMEOUT_S_PER_MEGAPIXEL = 10.0  # besides; two cores take two or three
+_LONGEST_S = 1e8  # three years: gRPC takes infinity for no time at all
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Question(Generic[R]):
     def seconds(self, *said: float | None) -> float:
         """Returns how long the answer may take: the first that is said; else by the pixels."""
         by_pixels = TIMEOUT_S + TIMEOUT_S_PER_MEGAPIXEL * self.megapixels
-        return next((timeout for timeout in said if timeout is not None), by_pixels)
+        return min(next((each for each in said if each is not None), by_pixels), _LONGEST_S)
 
     def about(self, says: str) -> str:
         """Returns the server's words with the images by their names."""

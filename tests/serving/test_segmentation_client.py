@@ -133,6 +133,10 @@ def test_who_does_not_answer_in_time(silent):
     assert e.value.hint == "allow more time: timeout= of the client, --timeout of segtrail predict"
 
 
+def test_any_time_is_time_enough(client):
+    assert client.segment(IMAGE, timeout=float("inf")).count == 1
+
+
 def test_larger_images_have_more_time():
     large = questions.predict(Which("tiny"), [np.zeros((1000, 3000), np.uint8)] * 2)
     assert large.seconds(None, None) == 60 + 10 * 6
