@@ -11,26 +11,42 @@ from segtrail.workspace import Workspace
 
 
 def retrain(
-    recipe: RecipeOption, allow_dirty: AllowDirtyOption = False, by: ByOption = None
+    recipe: RecipeOption,
+    allow_dirty: AllowDirtyOption = False,
+    by: ByOption = None,
+    canary: Annotated[
+        bool,
+        typer.Option("--canary", help="Show it as RECIPE-canary in the end; do not promote it."),
+    ] = False,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Stop before promotion; a person promotes.")
+    ] = False,
 ) -> None:
     """Run what changed of the pipeline, then gate and promote.
 
-    A crash loses nothing that finished: run it again. Exit code 0: the model serves; 3: the
-    gate said fail; 4: the gate said insufficient evidence.
+    A crash loses nothing that finished: run it again. Exit code 0: the model serves, is out as a
+    canary, or waits for its promotion; 3: the gate said fail; 4: the gate said insufficient
+    evidence.
 
     \b
     Examples:
       segtrail retrain --recipe demo
       segtrail retrain --recipe nuclei --by "Ada"
+      segtrail retrain --recipe nuclei --canary
+      segtrail retrain --recipe nuclei --no-promote && segtrail promote --recipe nuclei
     """
     from flows import terminal
     from segtrail.params import load_recipe
 
+    if canary and no_promote:
+        raise typer.BadParameter("--canary and --no-promote exclude each other; give one of them")
     workspace = Workspace.find()
     load_recipe(workspace, recipe)
     if terminal.already_done(workspace, recipe):
         return
     options = ["--recipe", recipe, *(["--allow-dirty"] if allow_dirty else [])]
+    if canary or no_promote:
+        options += ["--last-step", "canary" if canary else "judge"]
     code = terminal.retrain(workspace, [*options, *(["--by", by] if by else [])])
     raise typer.Exit(code)
 

@@ -87,6 +87,24 @@ def already_serves(recipe: str, version: int) -> str:
     return f"{recipe}: v{version} already serves this model; nothing to do"
 
 
+def shown(workspace: Workspace, recipe: str) -> str:
+    """Returns which version is out as the canary now, and how that ends."""
+    version = config.canary(workspace.models_config, recipe)
+    return (
+        f"{recipe}: v{version} is out as a canary; to end that: "
+        f"segtrail promote --recipe {recipe} --confirm (or --abort --reason TEXT)"
+    )
+
+
+def waits(workspace: Workspace, recipe: str) -> str:
+    """Returns that the candidate passed, and how a person goes on with it."""
+    digest = saved_model.digest(Model.of(workspace, recipe).root)
+    return (
+        f"{recipe}: the candidate {digest[:12]} passed gate and infra validation, and is not "
+        f"promoted yet: segtrail promote --recipe {recipe} (or --canary)"
+    )
+
+
 def rejection(workspace: Workspace, recipe: str) -> str:
     """Returns what the rules that did not pass say."""
     return "; ".join(verdicts.reasons(verdicts.read(workspace, recipe)))

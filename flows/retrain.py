@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
@@ -33,7 +34,8 @@ from segtrail.lock import flow_lock
 from segtrail.workspace import Workspace
 
 REJECTED, INSUFFICIENT = "Rejected", "Insufficient evidence"
-SERVES, PROMOTED = "Already serves", "Promoted"
+SERVES, PROMOTED, SHOWN, JUDGED = "Already serves", "Promoted", "Canary", "Judged"
+LastStep = Literal["promote", "canary", "judge"]
 _VERDICTS = {EXIT_REJECTED: REJECTED, EXIT_INSUFFICIENT: INSUFFICIENT}
 # TensorFlow looks for a GPU and tells, before any log level is obeyed, that there is none.
 _NOISE = re.compile(r"absl::InitializeLog\(\) is called|cudart_stub\.cc:|cuda_platform\.cc:")
@@ -106,17 +108,24 @@ def _outcome_of(state: State) -> str:
 
 
 @flow(name="retrain", flow_run_name="retrain-{recipe}", persist_result=False, log_prints=False)
-def retrain(recipe: str, allow_dirty: bool = False, by: str | None = None) -> State:
+def retrain(
+    recipe: str,
+    allow_dirty: bool = False,
+    by: str | None = None,
+    last_step: LastStep = "promote",
+) -> State:
     """Brings what serves up to date with data, code and `params.yaml`.
 
     Args:
         recipe: A recipe of `params.yaml`.
         allow_dirty: Promote even when code is not committed.
         by: Who asked for it, for the ledger; by default the git identity.
+        last_step: What becomes of a candidate that passes: `promote`; `canary`: it is shown
+            beside the champion; `judge`: nothing, a person promotes it.
 
     Returns:
-        A completed state named "Promoted", "Already serves", "Rejected" or "Insufficient
-        evidence"; its message is one line about it.
+        A completed state named "Promoted", "Canary", "Judged", "Already serves", "Rejected" or
+        "Insufficient evidence"; its message is one line about it.
 
     Raises:
         SegtrailError: A stage failed, or refused its input.
@@ -125,14 +134,19 @@ def retrain(recipe: str, allow_dirty: bool = False, by: str | None = None) -> St
     workspace = Workspace.find()
     with flow_lock(workspace, say) as lock:
         try:
-            return _retrain(workspace, recipe, allow_dirty, by, lock)
+            return _retrain(workspace, recipe, allow_dirty, by, last_step, lock)
         finally:
             if clone.is_workers(workspace, recipe):
                 say(clone.hand_back(workspace.root, recipe))
 
 
 def _retrain(
-    workspace: Workspace, recipe: str, allow_dirty: bool, by: str | None, lock: int
+    workspace: Workspace,
+    recipe: str,
+    allow_dirty: bool,
+    by: str | None,
+    last_step: LastStep,
+    lock: int,
 ) -> State:
     _warn_if_dirty(workspace, allow_dirty)
     if warning := outcome.canary_warning(workspace, recipe):
@@ -168,10 +182,15 @@ def _retrain(
     if verdict in _VERDICTS.values():
         command("reject", *_by(by))
         return _end(verdict, f"{recipe}: not promoted: {outcome.rejection(workspace, recipe)}")
+    if last_step == "judge":
+        return _end(JUDGED, outcome.waits(workspace, recipe))
     options = [*_by(by), *(["--allow-dirty"] if allow_dirty else [])]
+    options += ["--canary"] if last_step == "canary" else []
     if command("promote", *options, allowed={EXIT_REJECTED: REJECTED}) == REJECTED:
         why = outcome.turned_down(workspace, recipe) or outcome.rejection(workspace, recipe)
         return _end(REJECTED, f"{recipe}: not promoted: {why}")
+    if last_step == "canary":
+        return _end(SHOWN, outcome.shown(workspace, recipe))
     return _end(PROMOTED, f"{recipe}: v{outcome.champion(workspace, recipe)} serves")
 
 
@@ -250,9 +269,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--allow-dirty", action="store_true")
     parser.add_argument("--by")
+    parser.add_argument("--last-step", choices=get_args(LastStep), default="promote")
     options = parser.parse_args(arguments)
     console.quieten()
-    state = retrain(options.recipe, options.allow_dirty, options.by, return_state=True)
+    state = retrain(
+        options.recipe, options.allow_dirty, options.by, options.last_step, return_state=True
+    )
     try:
         name = _outcome_of(state)
     except SegtrailError as e:

@@ -208,7 +208,9 @@ def _check_recorded(workspace: Workspace, name: str) -> None:
     """Refuses what the audit could not find in the commit that is checked out."""
     root, commit = workspace.root, git.head(workspace.root)
     lock = dvc_files.lock_at(root, commit, name)
-    hint = "segtrail retrain --recipe " + name + "   (or: git commit dvc.lock)"
+    hint = f"segtrail retrain --recipe {name} --no-promote   (which records it; or --canary)"
+    if git.run(root, "status", "--porcelain", "--", "dvc.lock"):
+        hint = "git commit -m 'Run the pipeline' dvc.lock"
     model = Model.of(workspace, name).root
     recorded = lock.output(Model.stage, _relative(workspace, model))
     found = dvc_files.listing_md5(dvc_files.folder_md5s(model, skip=saved_model.PROOF_FOLDER))

@@ -151,7 +151,15 @@ COMPONENTS = {
             store.place(model, workspace.models, name, version, {})
             folder = workspace.models / name
             config.set_champion(workspace.models_config, name, folder, version)
-            return SimpleNamespace(says=[f"v{version} serves"])
+            return SimpleNamespace(says=[f"v{version} serves"], changed=True)
+        def show_canary(workspace, name, *, by=None, allow_dirty=False, again=None):
+            begin(workspace, "canary")
+            if (out := config.canary(workspace.models_config, name)) is not None:
+                raise StageError(f"v{out} is out as a canary", "--confirm")
+            model = workspace.artifacts(name) / "model"
+            store.place(model, workspace.models, name, 2, {})
+            config.set_canary(workspace.models_config, name, workspace.models / name, 2)
+            return SimpleNamespace(says=["v2 is a canary"], changed=True)
         def recover(workspace, name=None):
             return []
         def reject(workspace, name, verdict, *, by=None):

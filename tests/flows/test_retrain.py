@@ -62,6 +62,29 @@ def test_from_the_first_model_to_a_change_and_back_to_rest(small, retrain):
 
 
 @pytest.mark.slow
+def test_a_candidate_waits_for_a_person_or_is_shown_as_a_canary(done, retrain):
+    assert retrain(done).returncode == 0
+    done.calls()
+    done.set_param(STEPS, 306)
+    found = retrain(done, "--no-promote")
+    assert (found.returncode, champion(done)) == (0, 1)
+    assert done.calls() == ["train", "evaluate", *LIVE[:-1]]
+    assert found.stdout.splitlines()[-1].endswith(
+        "is not promoted yet: segtrail promote --recipe demo (or --canary)"
+    )
+    assert done.git("status", "--porcelain") == ""  # dvc.lock records what waits
+    found = retrain(done, "--canary")
+    assert (found.returncode, champion(done)) == (0, 1)
+    assert done.calls() == [*LIVE[:-1], "canary"]
+    assert found.stdout.splitlines()[-1].startswith("demo: v2 is out as a canary; to end that: ")
+    done.set_param(STEPS, 307)
+    found = retrain(done, "--canary")
+    assert (found.returncode, champion(done)) == (1, 1)
+    assert "error: v2 is out as a canary\n  -> --confirm\n" in found.stderr
+    assert retrain(done, "--canary", "--no-promote").returncode == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("verdict", "code"), [("fail", 3), ("insufficient evidence", 4)])
 @pytest.mark.parametrize(
     ("judge", "calls", "says"),
