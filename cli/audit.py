@@ -15,6 +15,7 @@ from cli.options import (
     TlsCertificateOption,
     TlsKeyOption,
     TlsNameOption,
+    check_recipe,
     endpoint_of,
 )
 
@@ -55,11 +56,10 @@ def audit(
     """
     from lineage.audit import audit as run
     from lineage.link import exit_code
-    from segtrail.params import load_recipe
     from segtrail.workspace import Workspace
 
     workspace = Workspace.find()
-    load_recipe(workspace, recipe)
+    check_recipe(workspace, recipe)
     tls = None
     if target:
         tls = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name).tls

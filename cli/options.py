@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from segtrail.errors import ConfigError, WorkspaceError
 
 if TYPE_CHECKING:
+    from segtrail.workspace import Workspace
     from serving.endpoint import Endpoint
 
 RecipeOption = Annotated[
@@ -47,6 +49,38 @@ TlsNameOption = Annotated[
 ImagesArgument = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, BMP or TIFF files.")
 ]
+
+
+def check_recipe(workspace: Workspace, recipe: str) -> None:
+    """Refuses the name of a recipe that neither params.yaml nor a ledger has.
+
+    Warns, in a line, of one that has a ledger alone, as after it was renamed, and of errors that
+    params.yaml has elsewhere.
+
+    Raises:
+        ConfigError: There is no such recipe, or params.yaml is wrong about it.
+    """
+    from segtrail.params import load_params_for
+    from segtrail.words import near
+
+    params, elsewhere = load_params_for(workspace.params, recipe)
+    if elsewhere is not None:
+        more = elsewhere.message.splitlines()[1:]
+        says = more[0].strip() + (f" (and {len(more) - 1} more)" if len(more) > 1 else "")
+        print(f"warning: {workspace.params.name}, beside {recipe}: {says}", file=sys.stderr)
+    elif recipe not in params.recipes:
+        promoted = {path.stem for path in workspace.ledger(recipe).parent.glob("*.jsonl")}
+        known = promoted | set(params.recipes)
+        if recipe not in promoted:
+            raise ConfigError(
+                f"{workspace.params}: no recipe {recipe!r}; there are {', '.join(sorted(known))}."
+                + near(recipe, known)
+            )
+        print(
+            f"warning: {workspace.params.name} has no recipe {recipe!r}, its ledger is there: "
+            "no live server of it is known",
+            file=sys.stderr,
+        )
 
 
 def parse_ids(given: str | None) -> tuple[str, ...]:

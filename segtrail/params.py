@@ -27,12 +27,51 @@ def load_params(path: Path) -> Params:
         ConfigError: Not there, not YAML, a key is given twice, or a key, type or value is wrong.
             The message names each key, what was given and what is allowed.
     """
+    raw, twice = _open(path)
+    return _check(raw, twice, path)
+
+
+def load_params_for(path: Path, recipe: str) -> tuple[Params, ConfigError | None]:
+    """Reads what one recipe needs: in an emergency an error elsewhere must not be in the way.
+
+    Args:
+        path: `params.yaml`.
+        recipe: The recipe.
+
+    Returns:
+        The whole; or, when something is wrong with the rest, the recipe and its dataset alone,
+        and what is wrong.
+
+    Raises:
+        ConfigError: See `load_params`; of this recipe or its dataset, or it is not there.
+    """
+    raw, twice = _open(path)
     try:
-        raw, twice = _read(path.read_text(encoding="utf-8"))
+        return _check(raw, twice, path), None
+    except ConfigError as e:
+        try:
+            mine = raw["recipes"][recipe]
+            name = mine["dataset"]
+            part = {"datasets": {name: raw["datasets"][name]}, "recipes": {recipe: mine}}
+        except (LookupError, TypeError):
+            raise e from None
+        places = (f"recipes.{recipe}.", f"datasets.{name}.")
+        keys = [f"{line.partition(':')[0]}." for line in twice]
+        if any(key.startswith(at) or at.startswith(key) for key in keys for at in places):
+            raise
+        return check_params(part, str(path)), e
+
+
+def _open(path: Path) -> tuple[Any, list[str]]:
+    try:
+        return _read(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: not found", "restore it: git checkout params.yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as e:
         raise ConfigError(f"{path}: not readable as YAML: {e}") from None
+
+
+def _check(raw: Any, twice: list[str], path: Path) -> Params:
     if twice:
         raise ConfigError(f"{path}:\n  " + "\n  ".join(twice))
     return check_params(raw, str(path))

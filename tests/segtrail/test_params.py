@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from segtrail.errors import ConfigError
-from segtrail.params import load_params, load_recipe
+from segtrail.params import load_params, load_params_for, load_recipe
 from segtrail.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -315,3 +315,42 @@ def test_a_file_that_is_not_yaml_or_not_there(tmp_path):
 def test_an_unknown_recipe_names_the_near_one():
     with pytest.raises(ConfigError, match="Did you mean 'nuclei'"):
         load_recipe(Workspace.at(ROOT), "nucleii")
+
+
+def test_one_recipe_is_read_though_another_is_wrong(raw, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    assert load_params_for(path, "demo") == (load_params(path), None)
+    raw["recipes"]["nuclei"]["serving"]["targett"] = "nowhere"
+    raw["recipies"] = {}
+    path.write_text(yaml.safe_dump(raw))
+    params, elsewhere = load_params_for(path, "demo")
+    assert (set(params.recipes), set(params.datasets)) == ({"demo"}, {"synthetic"})
+    assert "recipes.nuclei.serving.targett" in str(elsewhere)
+    for other in ("nuclei", "gone"):
+        with pytest.raises(ConfigError, match=r"nuclei\.serving\.targett"):
+            load_params_for(path, other)
+
+
+@pytest.mark.parametrize(
+    ("twice", "is_in_the_way"),
+    [("recipes", True), ("recipes.demo", True), ("recipes.em", False), ("datasets.wbc", False)],
+)
+def test_a_key_given_twice_is_in_the_way_where_it_hides_the_recipe(
+    raw, tmp_path, twice, is_in_the_way
+):
+    path = tmp_path / "params.yaml"
+    section, _, name = twice.partition(".")
+    text = yaml.safe_dump(raw)
+    if name:
+        text = text.replace(f"{section}:\n", f"{section}:\n  {name}: {{}}\n", 1)
+    else:
+        text += f"{section}: {{}}\n"
+    path.write_text(text)
+    if is_in_the_way:
+        with pytest.raises(ConfigError, match=f"{twice}: given twice"):
+            load_params_for(path, "demo")
+    else:
+        params, elsewhere = load_params_for(path, "demo")
+        assert set(params.recipes) == {"demo"}
+        assert f"{twice}: given twice" in str(elsewhere)
