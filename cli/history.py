@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.options import check_recipe
 from cli.status import print_table
 from segtrail.words import plain
 from segtrail.workspace import Workspace
@@ -52,10 +54,9 @@ def history(
       segtrail history nuclei --json | jq '.[0].git_commit'
     """
     from lineage import history, ledger, ledger_events, origin
-    from segtrail.params import load_recipe
 
     workspace = Workspace.find()
-    load_recipe(workspace, recipe)
+    check_recipe(workspace, recipe)
     entries = history.read(workspace, recipe)
     problem = history.disagreement(workspace, recipe, entries)
     served = [
@@ -63,10 +64,16 @@ def history(
         for each in history.periods(entries)
     ]
     others = ledger_events.events(entries)
+    kept = {
+        each.entry: origin.of_version(workspace, recipe, each.version, each.provenance_sha256)
+        for each in others
+        if each.version is not None and each.provenance_sha256 is not None
+    }
     now = datetime.now(UTC)
     if as_json:
         objects = [_object(period, made, now) for period, made in served]
-        objects += [asdict(event) for event in others] if with_events else []
+        if with_events:
+            objects += [_event_object(event, kept.get(event.entry)) for event in others]
         objects.sort(key=lambda each: each["entry"], reverse=True)
         print(json.dumps([{"recipe": recipe, **each} for each in objects], indent=2))
         if problem:
@@ -74,7 +81,7 @@ def history(
         return
     rows = {period.entry: _row(period, made, now, problem) for period, made in served}
     if with_events:
-        rows |= {event.entry: _event_row(event) for event in others}
+        rows |= {event.entry: _event_row(event, kept.get(event.entry)) for event in others}
     if rows:
         print_table(HEADS, [rows[entry] for entry in sorted(rows, reverse=True)])
         print()
@@ -105,24 +112,41 @@ def history(
 
 def _row(period: Period, made: Origin, now: datetime, problem: str | None) -> tuple[str, ...]:
     still = "serves now" if problem is None else "now, by the ledger"
-    stored = "yes" if made.stored else "no"
     return (
         f"v{period.version}",
         _at(period.since),
         _at(period.until) if period.until else still,
         _lasted(period.seconds(now)),
         _name(period.by),
-        (made.data_dvc_md5 or UNKNOWN)[:10],
-        (period.git_commit or UNKNOWN)[:10] + (" + uncommitted" if period.uncommitted else ""),
-        (made.mlflow_run or UNKNOWN)[:8],
-        f"{stored}, but {made.problem}" if made.stored and made.problem else stored,
+        *_came_from(made, period.git_commit, period.uncommitted),
         plain(period.why(made.numbers)),
     )
 
 
-def _event_row(event: Event) -> tuple[str, ...]:
+def _came_from(
+    made: Origin, git_commit: str | None, uncommitted: Sequence[str]
+) -> tuple[str, str, str, str]:
+    """Returns data, commit, MLflow run, and whether the store has it."""
+    stored = "yes" if made.stored else "no"
+    return (
+        (made.data_dvc_md5 or UNKNOWN)[:10],
+        (git_commit or UNKNOWN)[:10] + (" + uncommitted" if uncommitted else ""),
+        (made.mlflow_run or UNKNOWN)[:8],
+        f"{stored}, but {made.problem}" if made.stored and made.problem else stored,
+    )
+
+
+def _event_row(event: Event, made: Origin | None) -> tuple[str, ...]:
     version = "-" if event.version is None else f"v{event.version}"
-    return (version, _at(event.at), *["-"] * 2, _name(event.by), *["-"] * 4, plain(event.says))
+    details = event.details
+    came_from = ("-",) * 4
+    if made is not None:
+        came_from = _came_from(made, details.get("git_commit"), details.get("uncommitted", ()))
+    return (version, _at(event.at), "-", "-", _name(event.by), *came_from, plain(event.says))
+
+
+def _event_object(event: Event, made: Origin | None) -> dict[str, Any]:
+    return {**asdict(event), **(asdict(made) if made is not None else {})}
 
 
 def _object(period: Period, made: Origin, now: datetime) -> dict[str, Any]:

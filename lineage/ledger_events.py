@@ -36,6 +36,13 @@ class Event:
     says: str
     details: Mapping[str, Any]
 
+    @property
+    def provenance_sha256(self) -> str | None:
+        """Of the provenance of a version that the store keeps; None: it keeps none of this."""
+        if self.event != ledger.CANARY and self.details.get("kept") is not True:
+            return None
+        return self.details.get("provenance_sha256")
+
 
 def events(entries: Sequence[Entry]) -> list[Event]:
     """Returns them, oldest first; an intent only if nothing closed it."""
@@ -85,7 +92,8 @@ def _says(entry: Entry) -> str:
     if entry.event == ledger.CANARY_ABORTED:
         return f"canary taken away by {entry.by} because {details.get('reason')}"
     if entry.event == ledger.FAILED:
-        return f"not promoted: {details.get('why')}{_answered(entry)}"
+        aim = "rolled back to" if "rollback" in details else "promoted"
+        return f"not {aim}: {details.get('why')}{_answered(entry)}"
     if entry.event == ledger.ABANDONED:
         return f"cut short, then undone by a recovery: {details.get('why')}{_answered(entry)}"
     if entry.event == ledger.LED:

@@ -10,8 +10,8 @@ from miniature import RECIPE, verdict
 
 from cli import main
 from cli.history import _lasted
-from components.promote import promote, reject, rollback
-from lineage import ledger
+from components.promote import abort_canary, promote, reject, rollback, show_canary
+from lineage import ledger, origin, provenance
 from segtrail.files import sha256_file
 from segtrail.workspace import Workspace
 from serving import config
@@ -126,6 +126,25 @@ def test_a_recipe_that_was_never_promoted(here, capsys):
     assert out.startswith("demo was never promoted; this trains, judges and promotes its first")
     assert out.endswith("\n  -> segtrail retrain --recipe demo\n")
     assert told(capsys, RECIPE, "--json") == "[]\n"
+
+
+def test_a_canary_is_told_with_what_it_came_from(here, capsys):
+    show_canary(here, RECIPE, by="Grace")
+    capsys.readouterr()
+    canary = ledger.read(here.ledger(RECIPE))[-1]
+    path = here.models / RECIPE / "2" / provenance.IN_MODEL
+    made = origin.of_version(here, RECIPE, 2, sha256_file(path))
+    row = told(capsys, RECIPE, "--events").splitlines()[1].split()
+    assert row[:5] == ["v2", canary.at.replace("+00:00", "Z"), "-", "-", "Grace"]
+    assert row[5:9] == [
+        made.data_dvc_md5[:10], canary.details["git_commit"][:10], made.mlflow_run[:8], "yes"
+    ]  # fmt: skip
+    newest = json.loads(told(capsys, RECIPE, "--events", "--json"))[0]
+    assert (newest["event"], newest["mlflow_run"]) == ("canary", made.mlflow_run)
+    abort_canary(here, RECIPE, reason="a drill", by="Ada")
+    capsys.readouterr()
+    ended = told(capsys, RECIPE, "--events").splitlines()[1].split()
+    assert ended[4:9] == ["Ada", *"----"]
 
 
 def test_an_unknown_recipe_is_usage(here, capsys):
