@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import AllowDirtyOption, ByOption, RecipeOption
+from cli.options import AllowDirtyOption, ByOption, RecipeOption, check_recipe
 from segtrail.workspace import Workspace
+
+if TYPE_CHECKING:
+    from components.promote import Promotion
 
 
 def promote(
@@ -40,7 +43,8 @@ def promote(
     serving/models.config, which servers poll, and writes the ledger. With --canary it passes the
     same checks and is served under a name of its own, which never answers what is asked of RECIPE;
     --confirm or --abort ends that. A model that was rolled back from, or aborted as a canary, is
-    refused (exit code 3) unless --again says why it may come back; the ledger keeps that.
+    refused (exit code 3) unless --again says why it may come back; the ledger keeps that. Each step
+    is told as it is done.
 
     \b
     Examples:
@@ -52,6 +56,7 @@ def promote(
       segtrail promote --recipe demo --recover
     """
     from components import promote as component
+    from segtrail.params import load_recipe
 
     given = {"--canary": canary, "--confirm": confirm, "--abort": abort, "--recover": recover}
     if len(chosen := [name for name, is_given in given.items() if is_given]) > 1:
@@ -64,9 +69,13 @@ def promote(
             f"{asks} needs --reason TEXT" if asks else "--reason is of --abort and --again"
         )
     workspace = Workspace.find()
+    if recover or abort or confirm:  # what ends something needs nothing else of params.yaml
+        check_recipe(workspace, recipe)
+    else:
+        load_recipe(workspace, recipe)
     if recover:
-        lines = component.recover(workspace, recipe)
-        print("\n".join(lines or [f"{recipe}: nothing to recover"]))
+        if not component.recover(workspace, recipe):
+            print(f"{recipe}: nothing to recover")
         return
     if abort:
         done = component.abort_canary(workspace, recipe, reason=str(reason), by=by)
@@ -77,7 +86,7 @@ def promote(
         done = take(
             workspace, recipe, by=by, allow_dirty=allow_dirty, again=reason if again else None
         )
-    print("\n".join(done.says))
+    _tell_if_nothing_changed(done)
 
 
 def rollback(
@@ -97,7 +106,8 @@ def rollback(
     """Make a version that served before serve again.
 
     First its digests are compared with the ledger's, and a server of its own answers its golden
-    images; until then nothing moves. Takes seconds, and asks the live server which version answers.
+    images; until then nothing moves. Each step is told as it is done; starting that server, and the
+    live server's own loading, which is waited for, take most of the time: seconds to minutes.
 
     \b
     Examples:
@@ -109,8 +119,16 @@ def rollback(
     for option, value in (("--by", by), ("--reason", reason)):
         if not value.strip():
             raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
-    done = component.rollback(Workspace.find(), recipe, to, reason=reason, by=by)
-    print("\n".join(done.says))
+    workspace = Workspace.find()
+    check_recipe(workspace, recipe)
+    done = component.rollback(workspace, recipe, to, reason=reason, by=by)
+    _tell_if_nothing_changed(done)
+
+
+def _tell_if_nothing_changed(done: Promotion) -> None:
+    """Tells why nothing was done; what was done was told step by step."""
+    if not done.changed:
+        print("\n".join(done.says))
 
 
 def reject(recipe: RecipeOption, by: ByOption = None) -> None:

@@ -9,7 +9,6 @@ from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.rollback import rollback
 from segtrail.errors import SegtrailError
-from segtrail.progress import say
 from segtrail.workspace import Workspace
 from serving import config
 
@@ -65,7 +64,7 @@ def recover(workspace: Workspace, name: str | None = None) -> list[str]:
         name: One recipe; by default every one that has a ledger.
 
     Returns:
-        What was done, a line each; nothing when all agreed already.
+        What was done, a line each, told as it was done; nothing when all agreed already.
 
     Raises:
         SegtrailError: A recipe cannot be recovered; the others are, first.
@@ -77,13 +76,12 @@ def recover(workspace: Workspace, name: str | None = None) -> list[str]:
     with exclusive(workspace):
         for each in names:
             try:
-                lines += recovery.recover(workspace, each)
+                lines += doing.told(recovery.recover(workspace, each))
             except SegtrailError as e:
-                lines.append(f"{each}: {e.message}")
+                if failed is not None:
+                    doing.told([f"{each}: {e.message}"])
                 failed = failed or e
     if failed is not None:
-        for line in lines:
-            say(line)
         raise failed
     return lines
 

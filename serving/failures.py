@@ -25,6 +25,10 @@ class SilentError(ServingError):
     """A server is there, but gave no answer in time."""
 
 
+class GoneError(ServingError):
+    """A server that answered before has refused every connection for a while."""
+
+
 class StartError(ServingError):
     """A server that was started ended, or did not make its model available.
 

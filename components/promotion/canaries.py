@@ -106,13 +106,14 @@ def abort_canary(
             plan.ledger, ledger.CANARY_ABORTED, version=plan.version,
             model_digest=plan.model_digest, by=by, details={"reason": reason},
         )  # fmt: skip
-        lines = [f"ledger: {ledger.CANARY_ABORTED}"]
+        lines = doing.told([f"ledger: {ledger.CANARY_ABORTED}"])
         try:
-            lines += canary.take_away(workspace, name)
+            lines += doing.told(canary.take_away(workspace, name))
         except SegtrailError as e:
-            lines.append(f"{e.message}; the rest: segtrail promote --recipe {name} --recover")
+            rest = f"the rest: segtrail promote --recipe {name} --recover"
+            lines += doing.told([f"{e.message}; {rest}"])
         made = steps.commit_ledger(plan, f"Abort the canary {name} v{plan.version}: {reason}")
-        lines.append(f"git: ledger committed in {made[:12]}")
+        lines += doing.told([f"git: ledger committed in {made[:12]}"])
         return Promotion(name, plan.version, plan.model_digest, changed=True, says=lines)
 
 

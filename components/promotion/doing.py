@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from components.promotion import live, recovery
@@ -10,7 +11,7 @@ from components.promotion import walk as walking
 from components.promotion.plan import Plan
 from lineage import ledger, signature
 from lineage.ledger import Entry
-from segtrail.errors import LineageError
+from segtrail.errors import LineageError, ServingError, StageError
 from segtrail.progress import say
 from segtrail.workspace import Workspace
 
@@ -27,7 +28,7 @@ class Promotion:
         version: The version that serves now, or is out as a canary, or was.
         model_digest: Hex SHA-256 of its SavedModel.
         changed: False when that version served already and nothing was written.
-        says: What was done, a line a step.
+        says: What was done, a line a step; told as it was done, if anything changed.
     """
 
     recipe: str
@@ -37,10 +38,22 @@ class Promotion:
     says: list[str] = field(default_factory=list)
 
 
+def told(done: Iterable[str]) -> list[str]:
+    """Says each step as it is done, and returns what was said.
+
+    Who reads it may leave: half a promotion would be worse than one that nobody hears of.
+    """
+    lines = []
+    for line in done:
+        lines.append(line)
+        with contextlib.suppress(OSError):
+            say(line)
+    return lines
+
+
 def recovered(workspace: Workspace, name: str) -> list[Entry]:
     """Brings what was cut short to an end; returns the ledger."""
-    for line in recovery.recover(workspace, name):
-        say(line)
+    told(recovery.recover(workspace, name))
     return ledger.read(workspace.ledger(name))
 
 
@@ -54,14 +67,35 @@ def already(entries: Sequence[Entry], digest: str) -> Promotion | None:
 
 
 def walk(plan: Plan, says: Sequence[str] = (), without: Sequence[str] = ()) -> Promotion:
-    """Takes the steps of a plan: see `components.promotion.walk`.
+    """Takes the steps of a plan, and tells each: see `components.promotion.walk`.
+
+    Args:
+        plan: What is to be done.
+        says: What was done, and told, before.
+        without: Names of steps that have been taken already.
 
     Raises:
-        ServingError: A file that `serving.tls` names cannot be read; nothing is changed.
+        StageError: See there, and `ask_server`.
+        ServingError: See `ask_server`; nothing is changed.
     """
-    live.endpoint_of(plan.workspace, plan.recipe)  # what the live server is asked by
-    lines = [*says, *walking.walk(plan, without)]
+    ask_server(plan)
+    lines = [*says, *told(walking.walk(plan, without))]
     return Promotion(plan.recipe, plan.version, plan.model_digest, changed=True, says=lines)
+
+
+def ask_server(plan: Plan) -> None:
+    """Asks the live server what it serves, before anything takes time or moves.
+
+    Raises:
+        ServingError: A file that `serving.tls` names cannot be read.
+        StageError: A server listens, and gives no answer.
+    """
+    live.endpoint_of(plan.workspace, plan.recipe)
+    try:
+        with live.server_of(plan.workspace, plan.recipe):
+            pass
+    except ServingError as e:
+        raise StageError(f"{plan.not_done}: {e.message}; nothing was changed", e.hint) from e
 
 
 def require_stored(plan: Plan) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segtrail.errors import ServingError
-from segtrail.params import load_params
+from segtrail.params import load_params_for
 from segtrail.settings.serving import Serving
 from segtrail.workspace import Workspace
-from serving.failures import LoadError, SilentError, TlsError
+from serving.failures import GoneError, LoadError, SilentError, TlsError
 
 if TYPE_CHECKING:
     from serving.client import SegmentationClient
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 CONFIRM_WITHIN_S = 120.0
 FIRST_WITHIN_S = 10.0  # in which a server that polls the configuration hears of a new model
 STALE_S = 5.0  # in which it still says that a version did not load when it was tried before
+GONE_S = 15.0  # in which a server that answered before may refuse connections
 _PROBE_S = 10.0
+_LOOK_S = 1.0
 _POLL_S = 0.1
 
 
@@ -42,13 +44,13 @@ class Live:
         """Waits until a version is available.
 
         Raises:
-            ServingError: It failed to load, or time is up.
+            ServingError: It failed to load, the server is gone, or time is up.
         """
-        began = time.monotonic()
+        began, alive = time.monotonic(), self._alive()
         while True:
             try:
                 left = began + within - time.monotonic()
-                self.client.wait_until_available(model, version, left)
+                self.client.wait_until_available(model, version, left, alive)
                 return
             except LoadError:
                 if time.monotonic() - began >= min(STALE_S, within):
@@ -61,10 +63,12 @@ class Live:
         """Waits until requests without a version, or with a label, are answered by a version.
 
         Raises:
-            ServingError: Time is up.
+            ServingError: The server is gone, or time is up.
         """
+        alive = self._alive()
         end, asked = time.monotonic() + within, f"the label {label!r}" if label else "no version"
         while (found := self.answers(model, label)) != version:
+            alive()
             if time.monotonic() >= end:
                 raise ServingError(
                     f"{self.target}: requests to {model} with {asked} are answered by "
@@ -72,6 +76,32 @@ class Live:
                     "see the server's log; it takes a new models.config within seconds",
                 )
             time.sleep(_POLL_S)
+
+    def _alive(self) -> Callable[[], None]:
+        """Returns what to call between two looks: it raises once the server is gone.
+
+        Raises:
+            GoneError: It has refused every connection for `GONE_S`.
+        """
+        looked, refused_since = 0.0, None
+
+        def alive() -> None:
+            nonlocal looked, refused_since
+            if (now := time.monotonic()) - looked < _LOOK_S:
+                return
+            looked = now
+            if not _refuses(self.target):
+                refused_since = None
+                return
+            refused_since = refused_since or now
+            if now - refused_since >= GONE_S:
+                raise GoneError(
+                    f"{self.target}: the server answered in the beginning, and then refused "
+                    f"every connection for {GONE_S:g} s",
+                    "segtrail serve   (or start the server otherwise), and try again",
+                )
+
+        return alive
 
     def answers(self, model: str, label: str | None = None) -> int | None:
         """Returns the version that answers; None if there is none."""
@@ -127,9 +157,10 @@ def settings_of(workspace: Workspace, recipe: str) -> Serving | None:
     """Returns how a recipe is served; None for one that `params.yaml` has no longer.
 
     Raises:
-        ConfigError: It cannot be read, and says nothing of what is there.
+        ConfigError: It cannot be read, and says nothing of what is there; an error of another
+            recipe is left to others.
     """
-    found = load_params(workspace.params).recipes.get(recipe)
+    found = load_params_for(workspace.params, recipe)[0].recipes.get(recipe)
     return None if found is None else found.serving
 
 
@@ -143,6 +174,17 @@ def is_listening(target: str) -> bool:
     return True
 
 
+def _refuses(target: str) -> bool:
+    host, _, port = target.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def _why_not_ours(client: SegmentationClient, recipe: str, patience: float) -> str | None:
     end = time.monotonic() + patience
     while True:
@@ -151,7 +193,9 @@ def _why_not_ours(client: SegmentationClient, recipe: str, patience: float) -> s
         except (SilentError, TlsError) as e:
             raise ServingError(
                 f"{e.message}: it listens, but does not say what it serves",
-                e.hint if isinstance(e, TlsError) else "see its log, or stop it, and try again",
+                f"mend recipes.{recipe}.serving.tls of params.yaml, and try again"
+                if isinstance(e, TlsError)
+                else "see its log, or stop it, and try again",
             ) from None
         except ServingError as e:
             if time.monotonic() >= end:

@@ -82,6 +82,12 @@ class Plan:
     def tag(self) -> str:
         return f"{self.recipe}/v{self.version}"
 
+    @property
+    def not_done(self) -> str:
+        """The words for a plan that was not carried out."""
+        what = "rolled back to" if "rollback" in self.details else "promoted"
+        return f"{self.recipe} v{self.version} is not {'out as a canary' if self.canary else what}"
+
     def entries(self) -> list[Entry]:
         return ledger.read(self.ledger)
 

@@ -8,6 +8,7 @@ this checkout's ledger may be the older of the two: see `components.promotion.ag
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from components import registry
@@ -20,39 +21,42 @@ from segtrail.workspace import Workspace
 from serving import config, store
 
 
-def recover(workspace: Workspace, name: str) -> list[str]:
-    """Recovers one recipe; returns what was done, nothing when all agreed already.
+def recover(workspace: Workspace, name: str) -> Iterator[str]:
+    """Recovers one recipe; yields what was done once it is, nothing when all agreed already.
 
     Raises:
         LineageError: The ledger does not verify; the configuration names a version that the
             ledger does not, or there is no ledger; the store lacks the champion.
         StageError: The intent's version failed its load test; it was undone.
     """
-    lines = [f"removed {path.name}, left by a crash" for path in store.sweep(workspace.models)]
-    lines += agreement.restore_config(workspace)
+    for removed in store.sweep(workspace.models):
+        yield f"removed {removed.name}, left by a crash"
+    yield from agreement.restore_config(workspace)
     path = workspace.ledger(name)
     if path.exists() and (problems := ledger.verify(path)):
         raise LineageError(f"{path}: {problems[0]}", f"segtrail audit {name}")
     entries = ledger.read(path)
     serving = agreement.serving_version(workspace, name, entries)
     if not path.exists():
-        return lines
+        return
     intent = ledger.open_intent(entries)
     if intent is not None:
-        lines += _close(Plan.of_intent(workspace, intent), serving)
-    lines += [f"{name}: {line}" for line in canary.settle(workspace, name)]
+        yield from _close(Plan.of_intent(workspace, intent), serving)
+    for line in canary.settle(workspace, name):
+        yield f"{name}: {line}"
     current = ledger.champion(ledger.read(path))
     if current is not None:
-        lines += _settle(Plan.of_intent(workspace, current))
+        for line in _settle(Plan.of_intent(workspace, current)):
+            yield f"{name}: {line}"
     elif _is_uncommitted(workspace, name):
         git.commit(workspace.root, [_ledger_path(workspace, name)], f"Ledger of {name}")
-        lines.append(f"{name}: ledger committed")
-    return lines
+        yield f"{name}: ledger committed"
 
 
-def _close(plan: Plan, serving: int | None) -> list[str]:
+def _close(plan: Plan, serving: int | None) -> Iterator[str]:
     if not plan.is_stored():
-        return [walk.close(plan, ledger.ABANDONED, "the store does not hold it whole")]
+        yield walk.close(plan, ledger.ABANDONED, "the store does not hold it whole")
+        return
     plan.notes["recovered"] = "it had been cut short"
     names = [step.__name__ for step in steps.of(plan)]
     if plan.canary:
@@ -60,13 +64,12 @@ def _close(plan: Plan, serving: int | None) -> list[str]:
         reached = "confirm" if shown else "load_test"
     else:
         reached = "retire" if serving == plan.version else "load_test"
-    lines = walk.walk(plan, without=names[: names.index(reached)])
-    return [f"{plan.recipe}: {line}" for line in lines]
+    for line in walk.walk(plan, without=names[: names.index(reached)]):
+        yield f"{plan.recipe}: {line}"
 
 
-def _settle(plan: Plan) -> list[str]:
+def _settle(plan: Plan) -> Iterator[str]:
     """Brings the rest into agreement with the ledger's champion."""
-    lines = []
     if not plan.folder.is_dir():
         raise LineageError(
             agreement.lacks(plan),
@@ -75,15 +78,15 @@ def _settle(plan: Plan) -> list[str]:
         )
     if config.champion(plan.workspace.models_config, plan.recipe) is None:
         steps.place(plan)  # is there already; checks that it is whole
-        lines.append(changeover.serve(plan))
-    lines += changeover.settle(plan) + _lead(plan)
+        yield changeover.serve(plan)
+    yield from changeover.settle(plan)
+    yield from _lead(plan)
     if registry.champion(plan.workspace, plan.recipe) != plan.version:
-        lines.append(steps.point_alias(plan))
+        yield steps.point_alias(plan)
     if _is_uncommitted(plan.workspace, plan.recipe):
-        lines.append(steps.commit(plan))
+        yield steps.commit(plan)
     if git.tag_target(plan.workspace.root, plan.tag) is None:
-        lines.append(steps.tag(plan))
-    return [f"{plan.recipe}: {line}" for line in lines]
+        yield steps.tag(plan)
 
 
 def _lead(plan: Plan) -> list[str]:

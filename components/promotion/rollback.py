@@ -53,14 +53,15 @@ def rollback(
             "rollback": reason,
         }
         doing.require_stored(plan)
+        doing.ask_server(plan)
         try:
-            tested = steps.load_test(plan)
+            tested = doing.told([steps.load_test(plan)])
         except (ServingError, LineageError) as e:
             raise StageError(
-                f"{name} v{version} is not rolled back to: {e.message}; nothing was changed",
+                f"{plan.not_done}: {e.message}; nothing was changed",
                 f"segtrail history {name}   (and name another one with --to)",
             ) from e
-        return doing.walk(plan, [tested], without=[steps.load_test.__name__])
+        return doing.walk(plan, tested, without=[steps.load_test.__name__])
 
 
 def _replaced(name: str, entries: Sequence[Entry]) -> int:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from components import registry
 from components.promotion import canary, changeover, steps
 from components.promotion.plan import Plan
 from lineage import ledger
-from segtrail.errors import LineageError, ServingError, StageError
+from segtrail.errors import LineageError, SegtrailError, ServingError, StageError
 from segtrail.settings.serving import canary_of
 from serving import config, store
+from serving.failures import GoneError
 
 _MAY_FAIL = ("load_test", "introduce", "retire", "confirm")
 
 
-def walk(plan: Plan, without: Sequence[str] = ()) -> list[str]:
-    """Takes the steps of a plan; returns what each did.
+def walk(plan: Plan, without: Sequence[str] = ()) -> Iterator[str]:
+    """Takes the steps of a plan; yields what each did, once it is done.
 
     Args:
         plan: What is to be done.
@@ -26,22 +27,17 @@ def walk(plan: Plan, without: Sequence[str] = ()) -> list[str]:
         StageError: The candidate failed its load test, or the live server did not take it.
             What served before serves on, and the ledger says `failed`.
     """
-    lines = []
     for step in steps.of(plan):
         if step.__name__ in without:
             continue
         try:
-            lines.append(step(plan))
+            done = step(plan)
         except (ServingError, LineageError) as e:
             if step.__name__ not in _MAY_FAIL:
                 raise
             close(plan, ledger.FAILED, f"{step.__name__}: {e.message}")
-            before = f"v{plan.previous} serves on" if plan.previous else "nothing serves"
-            what = "out as a canary" if plan.canary else "promoted"
-            raise StageError(
-                f"{plan.recipe} v{plan.version} is not {what}: {e.message}; {before}", e.hint
-            ) from e
-    return lines
+            raise StageError(f"{plan.not_done}: {e.message}; {_stays(plan, e)}", e.hint) from e
+        yield done
 
 
 def close(plan: Plan, event: str, why: str) -> str:
@@ -76,6 +72,13 @@ def close(plan: Plan, event: str, why: str) -> str:
     )
     steps.commit_ledger(plan, f"{event.capitalize()}: {plan.recipe} v{plan.version}")
     return f"{plan.recipe}: v{plan.version} {event}: {why}"
+
+
+def _stays(plan: Plan, why: SegtrailError) -> str:
+    if plan.previous is None:
+        return "nothing serves"
+    alive = not isinstance(why, GoneError)
+    return f"v{plan.previous} {'serves on' if alive else 'is the champion still'}"
 
 
 def _may_have_answered(plan: Plan, event: str) -> bool:

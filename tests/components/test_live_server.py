@@ -7,16 +7,20 @@ import itertools
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import agreement
 import miniature
 import pytest
 import yaml
+from certificates import Authority
 from miniature import RECIPE
 
 from components.promote import promote, recover, rollback
@@ -117,20 +121,99 @@ def test_a_server_that_does_not_answer_stops_a_promotion(
 ) -> None:
     monkeypatch.setattr(live, "_PROBE_S", 0.5)
     with server(promoted, promoted.models_config) as pid:
+        before = promoted.ledger(RECIPE).read_bytes()
         os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(StageError, match="does not say what it serves; nothing was changed"):
+            promote(promoted, RECIPE)
+        assert promoted.ledger(RECIPE).read_bytes() == before  # asked before the load test
+        os.kill(pid, signal.SIGCONT)
+        stable = changeover._stable
+
+        def stop_and_go_on(plan: Any) -> Any:
+            os.kill(pid, signal.SIGSTOP)
+            return stable(plan)
+
+        monkeypatch.setattr(changeover, "_stable", stop_and_go_on)
         with pytest.raises(StageError, match="does not say what it serves; v1 serves on"):
             promote(promoted, RECIPE)
     assert agreement.problems(promoted, RECIPE) == []
     assert config.champion(promoted.models_config, RECIPE) == 1
 
 
+def test_a_server_that_dies_during_a_rollback_is_not_waited_for(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promote(promoted, RECIPE)
+    monkeypatch.setattr(live, "GONE_S", 0.5)  # CONFIRM_WITHIN_S is as it is: two minutes
+    write = changeover._write
+    with server(promoted, promoted.models_config) as pid:
+
+        def kill_and_write(*what: Any, **beside: Any) -> None:
+            os.kill(pid, signal.SIGKILL)
+            write(*what, **beside)
+
+        monkeypatch.setattr(changeover, "_write", kill_and_write)
+        capsys.readouterr()
+        with pytest.raises(StageError) as gone:
+            rollback(promoted, RECIPE, reason="a drill")
+    assert gone.value.message.startswith("demo v1 is not rolled back to: 127.0.0.1:")
+    assert "refused every connection for 0.5 s; v2 is the champion still" in gone.value.message
+    assert str(gone.value.hint).startswith("segtrail serve")
+    done = capsys.readouterr().out
+    assert done.count("load test: ") == done.count("ledger: intent to serve v1") == 1
+    told = ledger_events.events(ledger.read(promoted.ledger(RECIPE)))[-1]
+    assert (told.event, told.version) == (ledger.FAILED, 1)
+    assert told.says.startswith("not rolled back to: introduce: ")
+    assert agreement.problems(promoted, RECIPE) == []
+    assert config.champion(promoted.models_config, RECIPE) == 2
+
+
+def test_a_server_that_speaks_tls_is_told_before_the_load_test(
+    promoted: Workspace, tmp_path: Path
+) -> None:
+    pair = Authority().sign("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for name, content in (("key", pair.key), ("certificate", pair.certificate)):
+        (tmp_path / name).write_bytes(content)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    port = int(load_recipe(promoted, RECIPE).serving.target.rpartition(":")[2])
+    before = promoted.ledger(RECIPE).read_bytes()
+    with socket.create_server(("127.0.0.1", port)) as listening:
+
+        def greet() -> None:
+            while True:
+                try:
+                    other, _ = listening.accept()
+                except OSError:
+                    return
+                with contextlib.suppress(OSError), context.wrap_socket(other, True) as secured:
+                    secured.recv(1)
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        try:
+            with pytest.raises(StageError, match="this client does not") as refused:
+                promote(promoted, RECIPE)
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            greeter.join()
+    hint = "mend recipes.demo.serving.tls of params.yaml, and try again"
+    assert refused.value.hint == hint
+    assert promoted.ledger(RECIPE).read_bytes() == before
+
+
 def test_nothing_moves_while_params_yaml_cannot_be_read(at_v2) -> None:
     workspace, _ = at_v2
     before = workspace.ledger(RECIPE).read_bytes(), workspace.models_config.read_bytes()
     text = workspace.params.read_text()
-    workspace.params.write_text(text + "\nrecipies: {}\n")
-    with pytest.raises(ConfigError, match="recipies"):
-        rollback(workspace, RECIPE, reason="a drill")
+    for broken, says in (
+        (text.replace("target:", "targett:"), "targett"),
+        (text.replace("\nrecipes:", "\nrecipies:"), "recipies"),
+        (f"{text}\nrecipes: {{}}\n", "recipes: given twice"),
+    ):
+        workspace.params.write_text(broken)
+        with pytest.raises(ConfigError, match=says):
+            rollback(workspace, RECIPE, reason="a drill")
     now = workspace.ledger(RECIPE).read_bytes(), workspace.models_config.read_bytes()
     assert now == before
 

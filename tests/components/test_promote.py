@@ -140,8 +140,13 @@ def test_a_candidate_that_dvc_lock_does_not_record_is_refused(workspace: Workspa
     digest = saved_model.digest(model)
     for path in (Verdict.of(workspace, RECIPE).path, InfraValidation.of(workspace, RECIPE).result):
         write_json(path, read_json(path) | {"model_digest": digest})
-    with pytest.raises(StageError, match=r"dvc\.lock in commit"):
+    with pytest.raises(StageError, match=r"dvc\.lock in commit") as refused:
         promote(workspace, RECIPE)
+    assert "segtrail retrain --recipe demo --no-promote" in str(refused.value.hint)
+    (workspace.root / "dvc.lock").write_text("schema: '2.0'\n")
+    with pytest.raises(StageError, match=r"dvc\.lock in commit") as refused:
+        promote(workspace, RECIPE)
+    assert "git commit" in str(refused.value.hint)
 
 
 def test_uncommitted_code_is_refused_or_named(workspace: Workspace) -> None:
@@ -155,12 +160,15 @@ def test_uncommitted_code_is_refused_or_named(workspace: Workspace) -> None:
 
 
 def test_a_candidate_that_answers_otherwise_than_evaluated_is_not_served(
-    promoted: Workspace,
+    promoted: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     miniature.retrain(promoted, threshold=140, answers_by=60)
     serving = promoted.models_config.read_bytes()
     with pytest.raises(StageError, match=r"v1 serves on"):
         promote(promoted, RECIPE)
+    done = capsys.readouterr().out
+    assert done.count("ledger: intent to serve v2") == done.count("stored in ") == 1
+    assert "load test: " not in done
     assert promoted.models_config.read_bytes() == serving
     assert_agreement(promoted, 1)
     last = ledger.read(promoted.ledger(RECIPE))[-1]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+
 import agreement
 import miniature
 import pytest
 from miniature import RECIPE
 from typer.testing import CliRunner
 
+from cli import main
 from cli.main import app
 from components.promote import promote, rollback
 from lineage import golden, ledger
@@ -102,7 +107,73 @@ def test_the_command_asks_who_and_why(arguments: list[str], says: str) -> None:
 def test_the_command(promoted: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     promote(promoted, RECIPE)
     monkeypatch.chdir(promoted.root)
+    again = [RECIPE, "--to", "1", "--by", "Ada", "--reason", "a drill"]
     result = CliRunner().invoke(app, ["rollback", RECIPE, "--by", "Ada", "--reason", "a drill"])
     assert result.exit_code == 0, result.output
-    assert "MLflow alias champion names v1" in result.output
+    assert result.output.count("MLflow alias champion names v1") == 1
+    assert result.output.count("load test: ") == 1
     assert agreement.problems(promoted, RECIPE) == []
+    result = CliRunner().invoke(app, ["rollback", *again])
+    assert (result.exit_code, result.output) == (0, "v1 already serves\n")
+
+
+OTHER = "  other: {dataset: tiny, serving: {targett: nowhere}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "replaced", "by", "warning"),
+    [
+        ("another recipe is wrong", "recipes:\n", f"recipes:\n{OTHER}", "recipes.other."),
+        ("it was renamed", "  demo:\n", "  cells:\n", "no recipe 'demo', its ledger is there"),
+    ],
+)
+def test_what_params_yaml_says_of_others_is_not_in_the_way(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch, text, replaced, by, warning
+) -> None:
+    promote(promoted, RECIPE)
+    monkeypatch.chdir(promoted.root)
+    monkeypatch.delenv("SEGTRAIL_HOME", raising=False)
+    params = promoted.params.read_text()
+    assert replaced in params, text
+    promoted.params.write_text(params.replace(replaced, by))
+    options = ["--to", "1", "--by", "Ada", "--reason", "a drill"]
+    for command in (["rollback", RECIPE, *options], ["history", RECIPE]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+        assert warning in line
+    promoted.params.write_text(params)
+    assert config.champion(promoted.models_config, RECIPE) == 1
+    assert agreement.problems(promoted, RECIPE) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["rollback", "dem", "--by", "Ada", "--reason", "x"],
+        ["promote", "--recipe", "dem"],
+        ["promote", "--recipe", "dem", "--recover"],
+        ["audit", "dem"],
+    ],
+)
+def test_a_misspelt_recipe_is_usage(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch, capsys, command: list[str]
+) -> None:
+    monkeypatch.chdir(promoted.root)
+    monkeypatch.delenv("SEGTRAIL_HOME", raising=False)
+    assert main._run(command) == 2
+    assert "Did you mean 'demo'?" in capsys.readouterr().err
+
+
+def test_it_goes_on_when_nobody_listens_any_more(
+    promoted: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(promoted, RECIPE)
+    reads, writes = os.pipe()
+    os.close(reads)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writes, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        assert rollback(promoted, RECIPE, reason="a drill").version == 1
+    monkeypatch.undo()
+    assert agreement.problems(promoted, RECIPE) == []
+    assert config.champion(promoted.models_config, RECIPE) == 1
