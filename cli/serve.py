@@ -55,7 +55,8 @@ def serve(
 
         workspace = Workspace.find()
         config = workspace.models_config
-        _warn_of_tls(workspace, port, flags or ())
+        _warn_of_recipes(workspace, port, flags or ())
+        warn_of_other_stores(workspace)
     if not config.is_file():
         raise ServingError(
             f"{config}: not there; no model has been promoted yet", "segtrail retrain --recipe demo"
@@ -73,8 +74,27 @@ def serve(
     os.execvpe(command[0], command, server_environment())
 
 
-def _warn_of_tls(workspace: Workspace, port: int, flags: Sequence[str]) -> None:
-    """Warns where the recipes' clients and this server would not understand each other."""
+def warn_of_other_stores(workspace: Workspace) -> None:
+    """Warns of models that are served from another store, as in a copied or moved workspace."""
+    from segtrail.errors import ServingError
+    from segtrail.settings.serving import CANARY_SUFFIX
+    from serving import config
+
+    try:
+        found = config.elsewhere(workspace.models_config, workspace.models)
+    except ServingError:
+        return  # a server says it itself
+    recipes = {name.removesuffix(CANARY_SUFFIX): base for name, base in sorted(found.items())}
+    for recipe, base in recipes.items():
+        print(
+            f"warning: {workspace.models_config.name} serves {recipe} from {base}, outside of this "
+            f"workspace's store {workspace.models}: segtrail promote --recipe {recipe} --recover",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+
+
+def _warn_of_recipes(workspace: Workspace, port: int, flags: Sequence[str]) -> None:
+    """Warns where the recipes' clients and this server would not meet, or not understand."""
     from segtrail.errors import ConfigError
     from segtrail.params import load_params
 
@@ -83,12 +103,19 @@ def _warn_of_tls(workspace: Workspace, port: int, flags: Sequence[str]) -> None:
         recipes = load_params(workspace.params).recipes
     except ConfigError:
         return  # a server needs no params.yaml
+    targets = {name: each.serving.target.rpartition(":") for name, each in sorted(recipes.items())}
+    if targets and not any(int(of) == port for _, _, of in targets.values()):
+        named = ", ".join(f"{name} {of}" for name, (_, _, of) in targets.items())
+        print(
+            f"warning: no recipe's serving.target in params.yaml has port {port} ({named}): "
+            "promotions and rollbacks will not ask this server",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     here = {"127.0.0.1", "localhost"}
     others = [
         name
-        for name, recipe in sorted(recipes.items())
-        for host, _, of in [recipe.serving.target.rpartition(":")]
-        if host in here and int(of) == port and (recipe.serving.tls is not None) != speaks
+        for name, (host, _, of) in targets.items()
+        if host in here and int(of) == port and (recipes[name].serving.tls is not None) != speaks
     ]
     if not others:
         return

@@ -32,7 +32,10 @@ def chained(e: Evidence) -> str:
         raise LineageError(f"v{e.version} was never promoted, by this ledger")
     signed = _signed(e, entries, mine)
     if (intent := ledger.open_intent(entries)) is not None:
-        raise LineageError(f"the promotion of v{intent.version} was never finished")
+        raise LineageError(
+            f"the promotion of v{intent.version} was never finished: "
+            f"segtrail promote --recipe {e.recipe} --recover"
+        )
     last = ledger.champion(entries)
     serves = config.champion(e.workspace.models_config, e.recipe)
     if last is not None and last.version != serves:

@@ -51,7 +51,11 @@ def configured(e: Evidence) -> str:
     if model is None:
         raise LineageError(f"{path}: does not name {e.recipe}: nothing serves")
     serves = config.champion(path, e.recipe)
-    same("base_path", model.base_path, e.folder.parent, "the workspace")
+    if model.base_path != e.folder.parent:  # as in a workspace that was copied or moved
+        raise LineageError(
+            f"base_path is {model.base_path}; the workspace says {e.folder.parent}: "
+            f"segtrail promote --recipe {e.recipe} --recover"
+        )
     if config.canary(path, e.recipe) == e.version != serves:
         return f"v{serves} serves; v{e.version} is its canary, served as {canary_of(e.recipe)}"
     if serves != e.version:

@@ -86,6 +86,26 @@ def canary(path: Path, recipe: str) -> int | None:
     return champion(path, canary_of(recipe))
 
 
+def is_at(path: Path, name: str, base_path: Path) -> bool:
+    """Whether a model is named, in this folder.
+
+    Raises:
+        ServingError: See `read`.
+    """
+    model = read(path).get(name)
+    return model is not None and model.base_path == base_path
+
+
+def elsewhere(path: Path, store: Path) -> dict[str, Path]:
+    """Returns the models, and their base paths, that lie outside of a store.
+
+    Raises:
+        ServingError: See `read`.
+    """
+    found = {name: model.base_path for name, model in read(path).items()}
+    return {name: base for name, base in found.items() if not base.is_relative_to(store)}
+
+
 def set_champion(
     path: Path, name: str, base_path: Path, version: int, *, beside: int | None = None
 ) -> None:

@@ -19,10 +19,16 @@ from serving import config
 
 def show(plan: Plan) -> str:
     """Names the version as the canary in the serving configuration."""
-    if config.canary(plan.workspace.models_config, plan.recipe) != plan.version:
-        base = plan.folder.parent
+    base = plan.folder.parent
+    if not _is_shown(plan):
         config.set_canary(plan.workspace.models_config, plan.recipe, base, plan.version)
     return f"serving configuration names v{plan.version} as {canary_of(plan.recipe)}"
+
+
+def _is_shown(plan: Plan) -> bool:
+    path, name = plan.workspace.models_config, canary_of(plan.recipe)
+    shown = config.canary(path, plan.recipe) == plan.version
+    return shown and config.is_at(path, name, plan.folder.parent)
 
 
 def confirm(plan: Plan) -> str:
@@ -76,7 +82,7 @@ def settle(workspace: Workspace, recipe: str) -> list[str]:
         LineageError: See `agreement.shown_canary`.
     """
     entries = ledger.read(workspace.ledger(recipe))
-    shown = agreement.shown_canary(workspace, recipe, entries)
+    agreement.shown_canary(workspace, recipe, entries)
     if (out := ledger.canary(entries)) is None:
         events = (ledger.CANARY_INTENT, ledger.CANARY)
         was_one = any(entry.event in events for entry in entries)
@@ -85,7 +91,7 @@ def settle(workspace: Workspace, recipe: str) -> list[str]:
     if not plan.is_stored():
         end = f"segtrail promote --recipe {recipe} --abort --reason TEXT"
         return [f"{agreement.lacks(plan, 'canary')}; to end it: {end}"]
-    lines = [] if shown == plan.version else [show(plan)]
+    lines = [] if _is_shown(plan) else [show(plan)]
     return lines + (
         [] if registry.canary(workspace, recipe) == plan.version else [point_alias(plan)]
     )

@@ -45,7 +45,7 @@ def introduce(plan: Plan) -> str:
 def serve(plan: Plan) -> str:
     """Moves the label to the version: the commit point."""
     serving = _stable(plan)
-    if serving != plan.version:
+    if serving != plan.version or not is_here(plan):
         _write(plan, plan.version, beside=serving)
     return f"serving configuration has the label {STABLE} on v{plan.version}"
 
@@ -91,6 +91,11 @@ def restore(plan: Plan) -> None:
         _write(plan, previous, beside=plan.version)
         _wait(plan, previous, STABLE)
     _write(plan, previous)
+
+
+def is_here(plan: Plan) -> bool:
+    """Whether the configuration names the recipe, and in this workspace's store."""
+    return config.is_at(plan.workspace.models_config, plan.recipe, plan.folder.parent)
 
 
 def settle(plan: Plan) -> list[str]:

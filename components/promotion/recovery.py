@@ -76,7 +76,7 @@ def _settle(plan: Plan) -> Iterator[str]:
             "copy serving/models from the machine that serves, or set SEGTRAIL_HOME to its "
             "workspace",
         )
-    if config.champion(plan.workspace.models_config, plan.recipe) is None:
+    if not changeover.is_here(plan):  # none, or the store of the workspace this is a copy of
         steps.place(plan)  # is there already; checks that it is whole
         yield changeover.serve(plan)
     yield from changeover.settle(plan)

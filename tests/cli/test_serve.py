@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from cli import main
+from serving import config
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,3 +104,39 @@ def test_recipes_and_a_server_that_would_not_understand_each_other(
     err = capsys.readouterr().err
     assert becomes
     assert err == "" if says is None else f"serving of demo in params.yaml: {says}" in err
+
+
+def workspace_at(folder: Path, target: str) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["recipes"] = {"demo": params["recipes"]["demo"]}
+    params["recipes"]["demo"]["serving"] |= {"target": target}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "dvc.yaml").write_text("stages: {}")
+
+
+@pytest.mark.parametrize(
+    ("port", "warns"), [("28500", False), ("28777", True)], ids=["its own", "another"]
+)
+def test_a_port_that_no_recipe_asks_at(becomes, tmp_path, monkeypatch, capsys, port, warns):
+    monkeypatch.delenv("SEGTRAIL_HOME", raising=False)
+    workspace_at(tmp_path, "127.0.0.1:28500")
+    config.set_champion(
+        tmp_path / "serving/models.config", "demo", tmp_path.resolve() / "serving/models/demo", 1
+    )
+    assert main._run(["serve", "--port", port]) == 0
+    err = capsys.readouterr().err
+    assert becomes
+    assert ("no recipe's serving.target in params.yaml has port 28777 (demo 28500)" in err) == warns
+    assert "outside of this" not in err
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "28500"], ["status"]])
+def test_a_model_outside_of_the_store(becomes, tmp_path, monkeypatch, capsys, command):
+    monkeypatch.delenv("SEGTRAIL_HOME", raising=False)
+    workspace_at(tmp_path, "127.0.0.1:28500")
+    for name in ("demo", "demo-canary"):
+        config.set_champion(tmp_path / "serving/models.config", name, Path("/old/models/demo"), 1)
+    assert main._run(command) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "models.config serves demo from /old/models/demo, outside of this workspace" in line
+    assert line.endswith("segtrail promote --recipe demo --recover")

@@ -12,10 +12,11 @@ import miniature
 import pytest
 from miniature import RECIPE
 
-from components.promote import promote
+from components.promote import promote, recover, show_canary
 from lineage import data_version, dvc_files, ledger, mlflow_record, provenance
 from lineage.audit import Link, audit, exit_code
 from segtrail import git
+from segtrail.errors import LineageError
 from segtrail.files import sha256_file
 from segtrail.workspace import Workspace
 from serving import config
@@ -243,7 +244,38 @@ def test_a_promotion_that_was_not_finished_is_seen(promoted: Workspace) -> None:
     ledger.append(path, ledger.INTENT, version=2, model_digest="b" * 64)
     links = audit(promoted, RECIPE)
     assert broken(links) == {"ledger"}
-    assert "v2 was never finished" in says(links, "ledger")
+    hint = "v2 was never finished: segtrail promote --recipe demo --recover"
+    assert hint in says(links, "ledger")
+
+
+def test_a_copied_workspace_is_told_how_to_serve_from_its_own_store(
+    promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miniature.put_server_on_path(tmp_path / "bin", monkeypatch)
+    show_canary(promoted, RECIPE)
+    before = {name: model.versions for name, model in config.read(promoted.models_config).items()}
+    other = promoted.root.parent / "copied" / RECIPE
+    config.set_champion(promoted.models_config, RECIPE, other, 1)
+    config.set_canary(promoted.models_config, RECIPE, other, 2)
+    links = audit(promoted, RECIPE)
+    assert broken(links) == {"serving configuration"}
+    hint = f"base_path is {other}; the workspace says {promoted.models / RECIPE}: segtrail promote"
+    assert f"{hint} --recipe demo --recover" in says(links, "serving configuration")
+    recover(promoted, RECIPE)
+    served = config.read(promoted.models_config)
+    assert {model.base_path for model in served.values()} == {promoted.models / RECIPE}
+    assert {name: model.versions for name, model in served.items()} == before
+    assert exit_code(audit(promoted, RECIPE)) == 0
+    assert recover(promoted, RECIPE) == []
+
+
+def test_a_store_that_lacks_the_model_is_not_served_from(promoted: Workspace) -> None:
+    config.set_champion(promoted.models_config, RECIPE, promoted.root / "copied" / RECIPE, 1)
+    before = promoted.models_config.read_text()
+    miniature.flip(stored(promoted, "variables/threshold"), at=0)
+    with pytest.raises(LineageError, match="is not the model"):
+        recover(promoted, RECIPE)
+    assert promoted.models_config.read_text() == before
 
 
 def test_nothing_promoted_yet(template: Workspace) -> None:
