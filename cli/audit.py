@@ -33,7 +33,7 @@ def audit(
     ] = None,
     target: TargetOption = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Do not re-hash the data's bytes.")
+        bool, typer.Option("--quick", help="Do not re-hash the data; the exit code is 6 then.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     tls_ca: TlsCaOption = None,

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lineage import keys, ledger, signature
+from lineage import ledger, ledger_check, signature
 from lineage.evidence import Evidence
 from lineage.ledger import Entry
+from lineage.ledger_check import Checked
 from lineage.link import Warn
 from segtrail import git
-from segtrail.errors import LineageError, WorkspaceError
+from segtrail.errors import LineageError
 from serving import config
 
 
 def chained(e: Evidence) -> str:
     """The ledger's chain verifies, continues the committed one, and agrees with what serves."""
-    path = e.workspace.ledger(e.recipe)
-    if problems := ledger.verify(path):
-        raise LineageError("; ".join(problems))
-    content = path.read_bytes()
-    try:
-        held = git.show(e.root, "HEAD", path.relative_to(e.root).as_posix())
-    except WorkspaceError:
-        raise LineageError(f"{path.name} is not committed") from None
-    if not content.startswith(held):
-        line = _first_difference(content, held)
-        raise LineageError(f"line {line}: is not what git holds; the ledger was edited")
-    entries = ledger.parse(content)
+    found = ledger_check.check(e.workspace, e.recipe)
+    entries = found.entries
     mine = [x for x in entries if ledger.is_kept(x) and x.version == e.version]
     if not mine:
         raise LineageError(f"v{e.version} was never promoted, by this ledger")
-    signed = _signed(e, entries, mine)
+    signed = _signed(e, found, mine)
     if (intent := ledger.open_intent(entries)) is not None:
         raise LineageError(
             f"the promotion of v{intent.version} was never finished: "
@@ -53,16 +44,14 @@ def chained(e: Evidence) -> str:
     )
 
 
-def _signed(e: Evidence, entries: Sequence[Entry], mine: Sequence[Entry]) -> str:
-    """Checks each signature; returns how many entries are signed, and by whom the version's.
+def _signed(e: Evidence, found: Checked, mine: Sequence[Entry]) -> str:
+    """Returns how many entries are signed, and by whom the version's.
 
     Where a recipe demands signatures, one of the version's must be: it came by it. A rollback
     may have had to do without.
     """
-    known = keys.ever_trusted(e.root)
-    by = {entry.seq: ledger.signed_by(entry, known) for entry in entries}
-    count = sum(each is not None for each in by.values())
-    own = [found for entry in mine if (found := by[entry.seq]) is not None]
+    count = len(found.signers)
+    own = [found.signers[entry.seq] for entry in mine if entry.seq in found.signers]
     if own:
         return f"; {count} are signed, that of v{e.version} by {own[-1].name}"
     if signature.is_demanded(e.params):
@@ -87,9 +76,3 @@ def unchanged(e: Evidence) -> str:
         more = f" and {len(found) - 4} more" if len(found) > 4 else ""
         raise Warn(f"differs from what was promoted: {', '.join(found[:4])}{more}")
     return "nothing uncommitted; dvc.lock and data.dvc as promoted"
-
-
-def _first_difference(content: bytes, held: bytes) -> int:
-    pairs = zip(content.splitlines(), held.splitlines(), strict=False)
-    same = [a == b for a, b in pairs]
-    return (same.index(False) if False in same else len(same)) + 1
