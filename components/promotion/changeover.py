@@ -100,17 +100,12 @@ def is_here(plan: Plan) -> bool:
 
 def settle(plan: Plan) -> list[str]:
     """Brings the configuration to the champion; returns what was done."""
-    model, store = config.read(plan.workspace.models_config).get(plan.recipe), plan.folder.parent
-    if model is None:
-        return []
-    if (model.versions, dict(model.labels)) != _last(plan):
+    model = config.read(plan.workspace.models_config).get(plan.recipe)
+    if model is not None and (model.versions, dict(model.labels)) != _last(plan):
         if len(model.versions) > 1:
             _hold(plan, time.monotonic())
         _write(plan, plan.version)
         return [f"serving configuration names v{plan.version} alone"]
-    if model.base_path != store:
-        _write(plan, plan.version)
-        return [f"serving configuration names {store} instead of {model.base_path}"]
     return []
 
 
