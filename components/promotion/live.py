@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CONFIRM_WITHIN_S = 120.0
 FIRST_WITHIN_S = 10.0  # in which a server that polls the configuration hears of a new model
 STALE_S = 5.0  # in which it still says that a version did not load when it was tried before
-GONE_S = 15.0  # in which a server that answered before may refuse connections
+GONE_S = 30.0  # in which a server that answered before may refuse connections
 _PROBE_S = 10.0
 _LOOK_S = 1.0
 _POLL_S = 0.1
