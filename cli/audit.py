@@ -35,6 +35,9 @@ def audit(
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not re-hash the data; the exit code is 6 then.")
     ] = False,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="What is not signed is broken, not a warning.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     tls_ca: TlsCaOption = None,
     tls_certificate: TlsCertificateOption = None,
@@ -51,6 +54,7 @@ def audit(
     Examples:
       segtrail audit nuclei
       segtrail audit nuclei --version 2 --json
+      segtrail audit nuclei --signed
       segtrail audit nuclei --target gpu-1:8500
       segtrail audit nuclei --target gpu-1:8500 --tls-ca ca.crt
     """
@@ -65,7 +69,9 @@ def audit(
         tls = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name).tls
     elif any((tls_ca, tls_certificate, tls_key, tls_name)):
         raise typer.BadParameter("--tls-... are of --target HOST:PORT, the server to be asked")
-    links = run(workspace, recipe, version=version, target=target, tls=tls, quick=quick)
+    links = run(
+        workspace, recipe, version=version, target=target, tls=tls, quick=quick, signed=signed
+    )
     code = exit_code(links)
     if as_json:
         rows = [{"name": link.name, "state": link.state, "says": link.says} for link in links]

@@ -58,6 +58,7 @@ def audit(
     target: str | None = None,
     tls: Tls | None = None,
     quick: bool = False,
+    signed: bool = False,
 ) -> list[Link]:
     """Returns every link of the lineage of one served model. Never raises for a broken one.
 
@@ -69,6 +70,7 @@ def audit(
             configuration.
         tls: How to trust that server; None: in clear.
         quick: Do not re-hash the data; that link is then `not checked`.
+        signed: What is not signed is broken, whatever the recipe says.
     """
     links: list[Link] = []
     endpoint = None
@@ -90,7 +92,7 @@ def audit(
         done = {link.name for link in links}
         rest = (each for each, _ in _CHAIN if each not in done)
         return links + [Link(each, NOT_CHECKED, "no version is known to serve") for each in rest]
-    evidence = Evidence(workspace, name, version, quick)
+    evidence = Evidence(workspace, name, version, quick, signed)
     if endpoint and not links:
         links.append(look(_LIVE, lambda: links_model.live(evidence, endpoint)))
     return links + [look(each, partial(check, evidence)) for each, check in _CHAIN]

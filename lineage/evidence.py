@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lineage import data_version, dvc_files, ledger, provenance
+from lineage import data_version, dvc_files, ledger, provenance, signature
 from lineage.ledger import Entry
 from lineage.link import NotChecked
 from segtrail import git, saved_model
@@ -31,6 +31,7 @@ class Evidence:
     recipe: str
     version: int
     quick: bool = False  # leave out what takes long: re-hashing the data
+    signed: bool = False  # what is not signed is broken, whatever the recipe says
 
     @property
     def root(self) -> Path:
@@ -111,6 +112,11 @@ class Evidence:
         build = rest_on(lambda: self.statement)["predicate"]["buildDefinition"]
         found: Mapping[str, Any] = build["externalParameters"]["params"]
         return found
+
+    @property
+    def demands_signatures(self) -> bool:
+        """Whether what is not signed is broken: by the auditor's word, or the recipe's."""
+        return self.signed or signature.is_demanded(self.params)
 
     @cached_property
     def tree(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lineage import ledger, ledger_check, signature
+from lineage import ledger, ledger_check
 from lineage.evidence import Evidence
 from lineage.ledger import Entry
 from lineage.ledger_check import Checked
@@ -47,16 +47,16 @@ def chained(e: Evidence) -> str:
 def _signed(e: Evidence, found: Checked, mine: Sequence[Entry]) -> str:
     """Returns how many entries are signed, and by whom the version's.
 
-    Where a recipe demands signatures, one of the version's must be: it came by it. A rollback
-    may have had to do without.
+    Where signatures are demanded, one of the version's must be: it came by it. A rollback may
+    have had to do without.
     """
     count = len(found.signers)
     own = [found.signers[entry.seq] for entry in mine if entry.seq in found.signers]
     if own:
         return f"; {count} are signed, that of v{e.version} by {own[-1].name}"
-    if signature.is_demanded(e.params):
+    if e.demands_signatures:
         lines = ", ".join(str(entry.seq) for entry in mine)
-        raise LineageError(f"line {lines}: not signed, though the recipe demands it")
+        raise LineageError(f"line {lines}: not signed, though a signature is demanded")
     return f"; {count} are signed" if count else ""
 
 

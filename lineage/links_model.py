@@ -93,11 +93,10 @@ def proved(e: Evidence) -> str:
 def signed(e: Evidence) -> str:
     """A key that git trusted at the commit, and still trusts, signed the provenance."""
     content, said = rest_on(lambda: e.proof), rest_on(lambda: e.record).details
-    demanded = signature.is_demanded(e.params)
     there = (e.folder / provenance.SIGNED_IN_MODEL).exists()
     if not there and signature.DETAIL not in said:
-        if demanded:
-            raise LineageError("not signed, though the recipe demands a signature")
+        if e.demands_signatures:
+            raise LineageError("not signed, though a signature is demanded")
         raise Warn(
             "not signed: who can write to the store, the ledger and git can forge all that this "
             "audit reads"

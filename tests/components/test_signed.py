@@ -60,6 +60,10 @@ def test_what_is_promoted_is_signed_and_the_audit_names_who_did(signing: Workspa
     assert link(signing).state == "held"
     assert link(signing).says.startswith("signed by ada (key ")
     assert link(signing, 1).state == "warning"  # was promoted before
+    for version, state in ((1, "broken"), (2, "held")):
+        demanded = audit(signing, RECIPE, version=version, signed=True)
+        states = {each.name: each.state for each in demanded}
+        assert (states["signature"], states["ledger"]) == (state, state)
     done = ledger.champion(ledger.read(signing.ledger(RECIPE)))
     assert done is not None
     assert done.details["signed"]["name"] == "ada"
