@@ -47,10 +47,11 @@ def new(
       git add trust/ada.pem && git commit -m "Ada may sign" && export SEGTRAIL_KEY=...
     """
     from lineage import keys
+    from segtrail import secrets
     from segtrail.workspace import Workspace
 
     workspace = Workspace.find()
-    passphrase = None if clear else os.environ.get(keys.PASSPHRASE)
+    passphrase = None if clear else os.environ.get(secrets.PASSPHRASE)
     if passphrase is None and not clear:
         passphrase = str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=True))
     made = keys.new(workspace.root, name, passphrase, out)
@@ -58,7 +59,7 @@ def new(
     print(f"private key: {made.private}   (keep it, and a copy elsewhere; nobody can make it anew)")
     print(f"public key:  {public}   (key {made.key_id[:12]})")
     print(f'  -> git add {public} && git commit -m "{name} may sign"')
-    print(f"  -> export {keys.KEY}={made.private}")
+    print(f"  -> export {secrets.KEY}={made.private}")
 
 
 @app.command("list")
@@ -70,6 +71,7 @@ def list_keys() -> None:
       segtrail keys list
     """
     from lineage import keys
+    from segtrail import secrets
     from segtrail.workspace import Workspace
 
     root = Workspace.find().root
@@ -81,6 +83,6 @@ def list_keys() -> None:
     if not trusted:
         print(f"no commit holds a key under {keys.FOLDER}/   (segtrail keys new NAME)")
     if own is None:
-        print(f"{keys.KEY} is not set: nothing is signed here")
+        print(f"{secrets.KEY} is not set: nothing is signed here")
     elif own not in trusted:
-        print(f"{keys.KEY} names the key {own[:12]}, which is not trusted: commit it to sign")
+        print(f"{secrets.KEY} names the key {own[:12]}, which is not trusted: commit it to sign")

@@ -21,6 +21,7 @@ from prefect.states import Completed
 
 from flows import clone, outcome, process, stages
 from flows.repro import Did, as_error, reproduce
+from lineage import signature
 from segtrail import git, telemetry
 from segtrail.artifacts import ValidationResult, Verdict
 from segtrail.errors import (
@@ -31,6 +32,7 @@ from segtrail.errors import (
 )
 from segtrail.files import read_json
 from segtrail.lock import flow_lock
+from segtrail.params import load_recipe
 from segtrail.workspace import Workspace
 
 REJECTED, INSUFFICIENT = "Rejected", "Insufficient evidence"
@@ -140,6 +142,12 @@ def retrain(
                 say(clone.hand_back(workspace.root, recipe))
 
 
+def _check_key(workspace: Workspace, recipe: str) -> None:
+    """Refuses a key that is missing or unfit before the hours of work that it would sign."""
+    demanded = load_recipe(workspace, recipe).promotion.signatures
+    signature.signer(workspace.root, recipe, demanded)
+
+
 def _retrain(
     workspace: Workspace,
     recipe: str,
@@ -152,6 +160,7 @@ def _retrain(
     if warning := outcome.canary_warning(workspace, recipe):
         say(warning)
     plan = stages.ask(workspace.root, recipe, [lock])
+    _check_key(workspace, recipe)
     ran = _run_stages(workspace, recipe, plan, lock)
     _commit_lock(workspace, recipe, ran)
 

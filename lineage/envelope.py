@@ -53,6 +53,8 @@ def verify(
         found = Envelope.from_dict(json.loads(envelope))
     except (ValueError, KeyError, TypeError, AttributeError, FormatError) as e:
         raise LineageError(f"not a DSSE envelope: {e}") from None
+    if not all(isinstance(key_id, str) for key_id in found.signatures):
+        raise LineageError("not a DSSE envelope: a key id is not a text")
     if found.payload_type != payload_type:
         raise LineageError(f"signs a {found.payload_type!r}; expected {payload_type!r}")
     if found.payload != content:

@@ -72,6 +72,10 @@ class Entry:
 
 
 _SIGNATURE = "signature"
+_KINDS = {
+    "seq": int, "previous": str, "at": str, "event": str, "recipe": str, "model_digest": str,
+    "by": str, "details": dict,
+}  # fmt: skip
 _FIELDS = {item.name for item in fields(Entry)} - {_SIGNATURE}
 
 
@@ -252,7 +256,14 @@ def _entry(line: bytes, number: int) -> Entry:
     if not isinstance(raw.get(_SIGNATURE, {}), dict):
         raise LineageError(f"line {number}: its signature is not an object")
     entry = Entry(**raw)
-    if encode(entry) != line:
+    for name, kind in _KINDS.items():
+        if not isinstance(raw[name], kind):
+            raise LineageError(f"line {number}: {name} is {raw[name]!r}")
+    try:
+        same = encode(entry) == line
+    except ValueError:  # NaN, which is not JSON
+        same = False
+    if not same:
         raise LineageError(f"line {number}: not written the way segtrail writes it")
     return entry
 

@@ -55,7 +55,11 @@ def check(workspace: Workspace, recipe: str) -> Checked:
     if not content.startswith(held):
         line = _first_difference(content, held)
         raise LineageError(f"line {line}: is not what git holds; the ledger was edited")
-    entries, known = ledger.parse(content), keys.ever_trusted(workspace.root)
+    entries = ledger.parse(content)
+    for entry in entries:
+        if entry.recipe != recipe:
+            raise LineageError(f"line {entry.seq}: is of the ledger of {entry.recipe!r}")
+    known = keys.ever_trusted(workspace.root) if any(e.signature for e in entries) else {}
     found = {entry.seq: ledger.signed_by(entry, known) for entry in entries}
     signers = {seq: each for seq, each in found.items() if each is not None}
     return Checked(entries, signers, len(held.splitlines()))

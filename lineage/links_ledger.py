@@ -45,19 +45,19 @@ def chained(e: Evidence) -> str:
 
 
 def _signed(e: Evidence, found: Checked, mine: Sequence[Entry]) -> str:
-    """Returns how many entries are signed, and by whom the version's.
+    """Returns how many entries are signed, and by whom the one by which the version came.
 
-    Where signatures are demanded, one of the version's must be: it came by it. A rollback may
-    have had to do without.
+    Where signatures are demanded, that one must be; a rollback to it may have had to do without.
     """
     count = len(found.signers)
-    own = [found.signers[entry.seq] for entry in mine if entry.seq in found.signers]
-    if own:
-        return f"; {count} are signed, that of v{e.version} by {own[-1].name}"
+    came = [x for x in mine if "rollback" not in x.details]
+    own = found.signers.get(came[-1].seq) if came else None
+    if own is not None:
+        return f"; {count} are signed, line {came[-1].seq} of v{e.version} by {own.name}"
     if e.demands_signatures:
-        lines = ", ".join(str(entry.seq) for entry in mine)
+        lines = ", ".join(str(x.seq) for x in came or mine)
         raise LineageError(f"line {lines}: not signed, though a signature is demanded")
-    return f"; {count} are signed" if count else ""
+    return f"; {count} are signed, none of them for v{e.version}" if count else ""
 
 
 def _never_promoted(mine: Sequence[Entry]) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lineage import forced, ledger
+from lineage import forced, keys, ledger
 from lineage.evidence import Evidence, rest_on, same
 from lineage.verdicts import not_passed
 from segtrail.errors import LineageError
@@ -70,6 +70,10 @@ def _forced(e: Evidence, verdict: dict[str, Any]) -> str:
         )
     same("who forced it", verdict["forced"], found, "the ledger")
     same("what the promotion says of it", e.record.details.get("forced"), found, "the ledger")
+    if e.demands_signatures:
+        known = keys.trusted(e.root, rest_on(lambda: e.commit), strict=False)
+        if ledger.signed_by(entries[found["entry"] - 1], known) is None:
+            raise LineageError(f"line {found['entry']}, which forced it, is not signed")
     failed = [rule["rule"] for rule in not_passed(verdict)]
     return f"did not pass ({'; '.join(failed)}); {forced.says(found)}"
 

@@ -6,13 +6,15 @@ environment variable `SEGTRAIL_KEY` names; whom a commit trusts is under `trust/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lineage import envelope, keys, provenance
-from lineage.keys import KEY, Trusted
-from segtrail.errors import ConfigError, LineageError
+from lineage import envelope, keys, ledger, provenance
+from lineage.keys import Trusted
+from lineage.ledger import Entry
+from segtrail.errors import ConfigError, LineageError, StageError
+from segtrail.secrets import KEY
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -55,6 +57,52 @@ def signer(root: Path, name: str, demanded: str) -> CryptoSigner | None:
             "git add trust && git commit   (who commits there decides who may sign)",
         )
     return found
+
+
+def refuse_unsigned(name: str, version: int, details: Mapping[str, Any], demanded: str) -> None:
+    """Refuses a version that the store has with a proof that nobody signed.
+
+    Args:
+        name: The recipe.
+        version: The version.
+        details: Of the ledger's entry about it.
+        demanded: The recipe's `promotion.signatures`.
+
+    Raises:
+        StageError: It is unsigned, though the recipe demands a signature.
+    """
+    if demanded == REQUIRED and DETAIL not in details:
+        raise StageError(
+            f"{name} v{version} went into the store before its provenance had to be signed, and "
+            "is not signed",
+            "promote another model, or commit promotion.signatures: optional",
+        )
+
+
+def require_signed(root: Path, entries: Sequence[Entry], word: Mapping[str, Any]) -> None:
+    """Refuses a person's word for a candidate that no key trusted by the commit has signed.
+
+    Args:
+        root: The workspace.
+        entries: Of the ledger.
+        word: See `lineage.forced.find`.
+
+    Raises:
+        StageError: It is not signed, or by nobody who is trusted.
+    """
+    entry = entries[word["entry"] - 1]
+    try:
+        if ledger.signed_by(entry, keys.trusted(root)) is not None:
+            return
+        why = "it is not signed"
+    except LineageError as e:
+        why = e.message
+    raise StageError(
+        f"{entry.recipe}: {word['by']} forced this candidate (line {entry.seq}), but {why}, and "
+        "promotion.signatures is required",
+        f"force it again, with a key: segtrail gate --recipe {entry.recipe} --force --by NAME "
+        "--reason TEXT",
+    )
 
 
 def files(content: bytes, by: CryptoSigner | None) -> dict[str, bytes]:

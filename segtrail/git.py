@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segtrail.errors import WorkspaceError
+from segtrail.secrets import without_secrets
 
 FALLBACK_NAME, FALLBACK_EMAIL = "segtrail", "segtrail@localhost"
 # What segtrail itself commits; a change there is not a change of the code.
@@ -60,7 +61,9 @@ def run_bytes(root: Path, *args: str, stdin: str | None = None) -> bytes:
 
 def _environment(root: Path, args: Sequence[str]) -> dict[str, str]:
     """Returns the environment; a missing identity falls back to segtrail's own."""
-    env = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_INDEX_FILE")}
+    env = without_secrets(os.environ)  # hooks are whoever's code
+    for name in ("GIT_DIR", "GIT_INDEX_FILE"):
+        env.pop(name, None)
     if args[0] in ("commit", "tag", "merge"):
         for key, value in (("name", FALLBACK_NAME), ("email", FALLBACK_EMAIL)):
             known = subprocess.run(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import serving
 from segtrail.errors import ServingError
+from segtrail.secrets import without_secrets
 from segtrail.telemetry import OFF
 from serving import server_log, tether
 from serving.client import SegmentationClient
@@ -87,7 +88,7 @@ def server_environment() -> dict[str, str]:
     """Returns the environment in which `server_command` runs from any folder."""
     root = str(Path(serving.__file__).resolve().parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**OFF, **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**OFF, **without_secrets(os.environ), "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def describe_server() -> str:

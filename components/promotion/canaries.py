@@ -8,9 +8,10 @@ from components.promotion import agreement, canary, candidate, doing, steps
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.plan import Plan
-from lineage import ledger
+from lineage import ledger, signature
 from lineage.ledger import Entry
 from segtrail.errors import SegtrailError, StageError
+from segtrail.params import load_recipe
 from segtrail.progress import say
 from segtrail.workspace import Workspace
 
@@ -79,6 +80,9 @@ def confirm_canary(workspace: Workspace, name: str, *, by: str | None = None) ->
                 f'v{plan.previous}" && segtrail gate --recipe {name}   '
                 "(and to promote it then: --again)",
             )
+        signature.refuse_unsigned(
+            name, plan.version, plan.details, load_recipe(workspace, name).promotion.signatures
+        )
         plan.by = by
         kept = (*doing.OF_A_VERSION, "uncommitted", "previous", "test_split", "again")
         plan.details = {key: plan.details[key] for key in kept if key in plan.details}

@@ -75,6 +75,8 @@ def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -
     if word is None:
         said = verdict["verdict"]
         raise verdicts.refusal(said, f"{name}: the gate's verdict is {said!r}, not 'pass'")
+    if signature.is_demanded(dump(load_recipe(workspace, name))):
+        signature.require_signed(workspace.root, ledger.read(workspace.ledger(name)), word)
     if word != verdict.get("forced"):
         raise StageError(
             f"{name}: the verdict does not say that {word['by']} forced it (entry {word['entry']} "
@@ -126,7 +128,11 @@ def prepare(
         )
     said = words.details(workspace, name, digest, by, again)
     if known := [e for e in entries if ledger.is_kept(e) and e.version == version]:
-        return _known(Plan.of_intent(workspace, known[-1]), previous, by, said)
+        kept_plan = Plan.of_intent(workspace, known[-1])
+        signature.refuse_unsigned(
+            name, version, kept_plan.details, load_recipe(workspace, name).promotion.signatures
+        )
+        return _known(kept_plan, previous, by, said)
     return Plan(
         workspace=workspace,
         recipe=name,

@@ -7,7 +7,7 @@ from typing import Any
 
 from components.promotion import agreement
 from components.promotion.lock import exclusive
-from lineage import forced, ledger
+from lineage import forced, keys, ledger
 from segtrail import git
 from segtrail.errors import StageError
 from segtrail.workspace import Workspace
@@ -83,8 +83,9 @@ def _record(
         entries = ledger.read(path)
         agreement.serving_version(workspace, name, entries)
         known = [e for e in entries if e.event == event]
-        if event == ledger.FORCED:  # another name is another word
-            known = [e for e in known if e.by == by]
+        if event == ledger.FORCED:  # another name is another word, and so is a signed one
+            signs = keys.signer_of_environment() is not None
+            known = [e for e in known if e.by == by and (e.signature or not signs)]
         if any(e.model_digest == digest and _same(e.details, details) for e in known):
             return None
         entry = ledger.append(

@@ -19,6 +19,7 @@ from segtrail.code import ROOT
 from segtrail.files import write_json
 from segtrail.params import dump
 from segtrail.recipe import Recipe
+from segtrail.secrets import without_secrets
 from segtrail.task import Task
 from segtrail.workspace import Workspace
 
@@ -72,7 +73,7 @@ def run_trial(
     )
     # this very code, whatever lies in the working directory; no cluster but this machine
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    environment = without_secrets(os.environ) | {"PYTHONPATH": os.pathsep.join(paths)}
     environment.pop("TF_CONFIG", None)
     history: list[dict[str, float]] = []
     stopped, said = False, None

@@ -11,7 +11,7 @@ from miniature import RECIPE
 from cli import main
 from components.promote import promote, rollback
 from lineage import keys
-from segtrail import git
+from segtrail import git, secrets
 from segtrail.workspace import Workspace
 
 
@@ -20,7 +20,7 @@ def here(promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
     """A workspace where v1 was promoted unsigned, and v2 by Ada, whose key signed it."""
     made = keys.new(promoted.root, "ada", None, tmp_path / "ada.pem")
     git.commit(promoted.root, ["trust/ada.pem"], "Ada may sign")
-    monkeypatch.setenv(keys.KEY, str(made.private))
+    monkeypatch.setenv(secrets.KEY, str(made.private))
     promote(promoted, RECIPE, by="Ada")
     rollback(promoted, RECIPE, 1, reason="a drill", by="Grace")
     monkeypatch.chdir(promoted.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import miniature
@@ -10,13 +11,15 @@ import pytest
 import yaml
 from miniature import RECIPE
 
-from components.promote import promote, rollback
-from lineage import envelope, keys, ledger, provenance
+from components.promote import force, promote, rollback
+from components.promotion import candidate
+from lineage import envelope, forced, keys, ledger, ledger_check, provenance
 from lineage.audit import audit, exit_code
 from lineage.link import Link
-from segtrail import git
-from segtrail.errors import ConfigError
-from segtrail.files import sha256_bytes, write_text
+from segtrail import git, secrets
+from segtrail.artifacts import Verdict
+from segtrail.errors import ConfigError, LineageError, StageError
+from segtrail.files import read_json, sha256_bytes, write_json, write_text
 from segtrail.workspace import Workspace
 
 
@@ -24,7 +27,7 @@ from segtrail.workspace import Workspace
 def signing(promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace where v1 serves unsigned, and Ada's key signs what comes."""
     made = trust(promoted, tmp_path, "ada")
-    monkeypatch.setenv(keys.KEY, str(made.private))
+    monkeypatch.setenv(secrets.KEY, str(made.private))
     return promoted
 
 
@@ -71,10 +74,10 @@ def test_what_is_promoted_is_signed_and_the_audit_names_who_did(signing: Workspa
 
 def test_what_the_ledger_tells_is_signed_too(signing: Workspace, monkeypatch) -> None:
     promote(signing, RECIPE)
-    monkeypatch.delenv(keys.KEY)
+    monkeypatch.delenv(secrets.KEY)
     rollback(signing, RECIPE, 1, reason="a drill", by="Ada")
     says = {each.name: each.says for each in audit(signing, RECIPE, version=2)}
-    assert says["ledger"].endswith("; 2 are signed, that of v2 by ada")
+    assert says["ledger"].endswith("; 2 are signed, line 4 of v2 by ada")
     path = signing.ledger(RECIPE)
     line = next(x for x in path.read_bytes().splitlines() if b'"signature"' in x)
     entry = json.loads(line)
@@ -112,15 +115,61 @@ def test_a_recipe_that_demands_signatures_promotes_nothing_unsigned(
     with pytest.raises(ConfigError, match="SEGTRAIL_KEY names no key to sign with"):
         promote(promoted, RECIPE)
     made = trust(promoted, tmp_path, "ada")
-    monkeypatch.setenv(keys.KEY, str(made.private))
+    monkeypatch.setenv(secrets.KEY, str(made.private))
     stranger = keys.new(tmp_path / "elsewhere", "eve", None, tmp_path / "eve.pem")
-    monkeypatch.setenv(keys.KEY, str(stranger.private))
+    monkeypatch.setenv(secrets.KEY, str(stranger.private))
     with pytest.raises(ConfigError, match="no file under trust/ of the commit has"):
         promote(promoted, RECIPE)
     assert ledger.read(promoted.ledger(RECIPE)) == before
-    monkeypatch.setenv(keys.KEY, str(made.private))
+    monkeypatch.setenv(secrets.KEY, str(made.private))
     promote(promoted, RECIPE)
     assert link(promoted).state == "held"
+
+
+def test_a_force_must_be_signed_where_signatures_are_demanded(
+    signing: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who can write to the folder, and has no key, gets nothing past the gate."""
+    demand(signing)
+    mine = secrets.KEY, str(Path(os.environ[secrets.KEY]))
+    digest = candidate.digest_of(signing, RECIPE)
+    verdict = miniature.verdict(digest, "fail", miniature.champion(signing), signing)
+    path = Verdict.of(signing, RECIPE).path
+    for signs, state in ((False, "refused"), (True, "promoted")):
+        monkeypatch.setenv(*mine) if signs else monkeypatch.delenv(secrets.KEY)
+        write_json(path, verdict)
+        force(signing, RECIPE, read_json(path), by="Ada", reason="v1 misses whole slides")
+        word = forced.find(ledger.read(signing.ledger(RECIPE)), verdict)
+        write_json(path, verdict | {"forced": word})
+        monkeypatch.setenv(*mine)
+        if state == "refused":
+            with pytest.raises(StageError, match=r"forced this candidate .*it is not signed"):
+                promote(signing, RECIPE)
+        else:
+            version = promote(signing, RECIPE).version
+    found = {each.name: each.state for each in audit(signing, RECIPE, version=version)}
+    assert found["verdict"] == found["signature"] == found["ledger"] == "held"
+
+
+def test_a_model_of_the_store_that_nobody_signed_does_not_come_back_signed(
+    promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(promoted, RECIPE)
+    rollback(promoted, RECIPE, 1, reason="a drill", by="Ada")
+    demand(promoted)
+    monkeypatch.setenv(secrets.KEY, str(trust(promoted, tmp_path, "ada").private))
+    miniature.judge(promoted, candidate.digest_of(promoted, RECIPE))
+    with pytest.raises(StageError, match="went into the store before its provenance had to be"):
+        promote(promoted, RECIPE, again="the drill is over")
+
+
+def test_a_ledger_of_another_recipe_is_not_believed(signing: Workspace) -> None:
+    promote(signing, RECIPE)
+    other = signing.ledger("other")
+    other.write_bytes(signing.ledger(RECIPE).read_bytes())
+    git.commit(signing.root, ["ledger/other.jsonl"], "A copy")
+    with pytest.raises(LineageError, match="line 1: is of the ledger of 'demo'"):
+        ledger_check.check(signing, "other")
 
 
 def forge(path: Path) -> None:
@@ -177,7 +226,7 @@ def test_a_key_that_was_trusted_only_later_does_not_hold(
 
 
 def test_a_demanded_signature_that_is_not_there_is_broken(signing: Workspace) -> None:
-    """Also where a forged ledger says nothing of it."""
+    """The ledger says that it was, and so does the recipe."""
     demand(signing)
     miniature.retrain(signing, 70)
     promote(signing, RECIPE)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lineage import keys, ledger
+from segtrail import secrets
 from segtrail.errors import LineageError
 
 
@@ -21,7 +22,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = keys.new(root, "ada", None, tmp_path / "ada.pem")
     git(root, "add", "trust")
     git(root, "commit", "--quiet", "-m", "Ada may sign")
-    monkeypatch.setenv(keys.KEY, str(made.private))
+    monkeypatch.setenv(secrets.KEY, str(made.private))
     return root / "ledger" / "demo.jsonl"
 
 
@@ -56,7 +57,7 @@ def edited(path: Path, line: int, **changes: object) -> None:
 
 def test_with_a_key_entries_are_signed_and_without_they_are_as_before(path, monkeypatch):
     add(path)
-    monkeypatch.delenv(keys.KEY)
+    monkeypatch.delenv(secrets.KEY)
     add(path, 2)
     assert ledger.verify(path) == []
     assert signers(path) == ["ada", None]

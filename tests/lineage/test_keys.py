@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from lineage import keys
+from segtrail import git as segtrail_git
+from segtrail import secrets
 from segtrail.errors import ConfigError, LineageError, WorkspaceError
+from serving.launch import server_environment
 
 SECRET = "correct horse battery"
 
@@ -89,10 +92,104 @@ def test_a_passphrase_that_does_not_fit(root, tmp_path, passphrase, given, says)
         keys.load(made.private, given)
 
 
+def test_what_is_no_key_keeps_nobody_elses_from_being_known(root, tmp_path):
+    ada = keys.new(root, "ada", None, tmp_path / "ada.pem")
+    for name, content in (("eve", b"hello"), ("rsa", rsa_public())):
+        (root / "trust" / f"{name}.pem").write_bytes(content)
+    (root / "trust" / "link.pem").symlink_to("/etc/hostname")
+    git(root, "add", "trust")
+    git(root, "commit", "--quiet", "-m", "Ada, and what is no key")
+    with pytest.raises(LineageError, match=r"trust/(eve|rsa).pem"):
+        keys.trusted(root)
+    assert set(keys.trusted(root, strict=False)) == {ada.key_id}
+    git(root, "rm", "--quiet", "-r", "trust")
+    git(root, "commit", "--quiet", "-m", "nobody")
+    assert {key: each.name for key, each in keys.ever_trusted(root).items()} == {ada.key_id: "ada"}
+
+
+def rsa_public() -> bytes:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048).public_key()
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.PEM, spki)
+
+
+def test_the_first_name_of_a_key_stays_and_two_at_once_are_refused(root, tmp_path):
+    ada = keys.new(root, "ada", None, tmp_path / "ada.pem")
+    git(root, "add", "trust")
+    git(root, "commit", "--quiet", "-m", "Ada may sign")
+    (root / "trust" / "zelda.pem").write_bytes(ada.public.read_bytes())
+    (root / "trust" / "zoë.pem").write_bytes(ada.public.read_bytes())
+    git(root, "add", "trust")
+    git(root, "commit", "--quiet", "-m", "Zelda takes Ada's key for hers")
+    assert keys.ever_trusted(root)[ada.key_id].name == "ada"
+    with pytest.raises(LineageError, match="a key has one owner"):
+        keys.trusted(root)
+
+
+def test_a_key_of_a_branch_that_was_merged_is_known(root, tmp_path):
+    """git leaves out of a history what the merge does not show, unless it is told not to."""
+    git(root, "branch", "side")
+    ada = keys.new(root, "ada", None, tmp_path / "ada.pem")
+    git(root, "add", "trust")
+    git(root, "commit", "--quiet", "-m", "Ada may sign")
+    git(root, "rm", "--quiet", "trust/ada.pem")
+    git(root, "commit", "--quiet", "-m", "Ada left")
+    main = segtrail_git.head(root)
+    git(root, "checkout", "--quiet", "side")
+    git(root, "commit", "--allow-empty", "--quiet", "-m", "meanwhile")
+    git(root, "merge", "--quiet", "--no-edit", main)
+    assert set(keys.ever_trusted(root)) == {ada.key_id}
+
+
+def test_a_pair_is_made_whole_or_not_at_all(root, tmp_path):
+    (root / "trust").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="trust"):
+        keys.new(root, "ada", None, tmp_path / "ada.pem")
+    assert not (tmp_path / "ada.pem").exists()
+    (root / "trust").unlink()
+    (tmp_path / "ada.pem").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(WorkspaceError, match="never overwritten"):
+        keys.new(root, "ada", None, tmp_path / "ada.pem")
+
+
+def test_where_a_private_key_goes_is_what_counts_not_how_it_is_written(root, tmp_path):
+    (tmp_path / "link").symlink_to(root)
+    with pytest.raises(ConfigError, match="lies in the repository"):
+        keys.new(root, "ada", None, tmp_path / "link" / "ada.pem")
+    made = keys.new(root, "ada", None, root / ".." / "outside" / "ada.pem")
+    assert made.private == tmp_path / "outside" / "ada.pem"
+
+
+def test_an_open_key_is_told_and_an_empty_passphrase_is_none(root, tmp_path, monkeypatch, capsys):
+    made = keys.new(root, "ada", None, tmp_path / "ada.pem")
+    made.private.chmod(0o644)
+    monkeypatch.setenv(secrets.KEY, str(made.private))
+    monkeypatch.setenv(secrets.PASSPHRASE, "")
+    assert keys.signer_of_environment() is not None
+    assert "others may read this private key" in "".join(capsys.readouterr())
+
+
+def test_a_server_and_git_s_hooks_get_no_secret(root, tmp_path, monkeypatch):
+    monkeypatch.setenv(secrets.KEY, "a path")
+    monkeypatch.setenv(secrets.PASSPHRASE, SECRET)
+    assert not {secrets.KEY, secrets.PASSPHRASE} & set(server_environment())
+    hook = root / ".git" / "hooks" / "post-commit"
+    hook.write_text(f"#!/bin/sh\nenv > {tmp_path / 'seen'}\n")
+    hook.chmod(0o755)
+    (root / "x").write_text("x")
+    assert segtrail_git.commit(root, ["x"], "with a hook")
+    seen = (tmp_path / "seen").read_text()
+    assert "PATH=" in seen
+    assert SECRET not in seen
+
+
 def test_what_is_no_key_is_named(root, tmp_path, monkeypatch):
     (tmp_path / "x.pem").write_text("hello")
     for path, says in (("x.pem", "not a private key"), ("y.pem", "cannot be read")):
-        monkeypatch.setenv(keys.KEY, str(tmp_path / path))
+        monkeypatch.setenv(secrets.KEY, str(tmp_path / path))
         with pytest.raises(ConfigError, match=says):
             keys.signer_of_environment()
     with pytest.raises(ConfigError, match="fewer than 12"):
@@ -101,5 +198,5 @@ def test_what_is_no_key_is_named(root, tmp_path, monkeypatch):
     (root / "trust" / "eve.pem").write_text("hello")
     git(root, "add", "trust")
     git(root, "commit", "--quiet", "-m", "not a key")
-    with pytest.raises(LineageError, match=r"trust/eve.pem at HEAD: not a public key"):
+    with pytest.raises(LineageError, match=r"trust/eve.pem at HEAD: not a public Ed25519 key"):
         keys.trusted(root)

@@ -206,3 +206,16 @@ def test_an_unknown_event_is_refused(tmp_path: Path) -> None:
 
 def _die(*args: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("was", "now"), [('"by": "Ada"', '"by": 3'), ('"seq": 1', '"seq": NaN'), ("{}", "[]")]
+)
+def test_a_value_of_another_kind_is_told_and_no_crash(tmp_path: Path, was: str, now: str) -> None:
+    path = tmp_path / "demo.jsonl"
+    add(path, ledger.DONE, 1)
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, now))
+    (problem,) = ledger.verify(path)
+    assert problem.startswith("line 1: ")
