@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="ledger",
-    help="""The promotion ledger: show its lines, check that none was touched.
+    help="""The promotion ledger: show its lines, check them.
 
     \b
     Examples:
