@@ -16,7 +16,7 @@ PLUMBING = {
     f"segtrail/{name}.py"
     for name in (
         "__init__", "artifacts", "errors", "expectations", "files", "git", "params",
-        "params_errors", "progress", "recipe", "telemetry", "words", "workspace",
+        "params_errors", "progress", "recipe", "secrets", "telemetry", "words", "workspace",
     )
 }  # fmt: skip
 # What training remembers, not what it learns: no reason to train again.
