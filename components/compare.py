@@ -49,7 +49,12 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
     both_names = _named(workspace, name, ours), _named(workspace, name, theirs)
     if both_names[0] == both_names[1]:
         raise ConfigError(f"{ours} and {theirs} are the same model: {both_names[0]}")
-    scored = {each: _scored(workspace, name, each) for each in both_names}
+    folders = {each: _folder(workspace, name, each) for each in both_names}
+    digests = {each: digest(folder) for each, folder in folders.items()}
+    scored = {
+        each: _scored(workspace, name, each, folder, digests[each])
+        for each, folder in folders.items()
+    }
     (ours, mine), (theirs, others) = scored.items()
     both = pair(mine.read(), others.read())
     if both.empty:
@@ -60,9 +65,7 @@ def compare(workspace: Workspace, name: str, ours: str, theirs: str) -> Path:
         "compare",
         title=f"{name}: {ours} against {theirs}",
         facts=f"{len(both)} test images in {both['group'].nunique()} groups",
-        models=models.table(
-            workspace, name, {each: digest(_folder(workspace, name, each)) for each in both_names}
-        ),
+        models=models.table(workspace, name, digests),
         notes=[note for each in both_names for note in _forced(workspace, name, each)],
         ours=ours,
         theirs=theirs,
@@ -96,11 +99,12 @@ def _named(workspace: Workspace, name: str, given: str) -> str:
     return f"v{found[1]}"
 
 
-def _scored(workspace: Workspace, name: str, which: str) -> Scored:
+def _scored(workspace: Workspace, name: str, which: str, stored: Path, model: str) -> Scored:
+    """Returns the scores of the model in `stored`, whose digest is `model`."""
     if which == CANDIDATE:
         evaluation = Evaluation.of(workspace, name).require()
         evaluated = read_json(evaluation.metrics)["model_digest"]
-        if evaluated != digest(_folder(workspace, name, which)):
+        if evaluated != model:
             raise StageError(
                 f"{evaluation.metrics} is of another model than the candidate",
                 f"segtrail evaluate --recipe {name}",
@@ -109,8 +113,8 @@ def _scored(workspace: Workspace, name: str, which: str) -> Scored:
     hint = "segtrail compare --help   (what else can be compared)"
     if not which.startswith(RUN):
         hint = f"segtrail audit {name} --version {which.removeprefix('v')}"
-    recipe, stored = load_recipe(workspace, name), _folder(workspace, name, which)
-    scored, problem = score_stored(workspace, name, recipe, stored, which, digest(stored))
+    recipe = load_recipe(workspace, name)
+    scored, problem = score_stored(workspace, name, recipe, stored, which, model)
     if scored is None:
         raise StageError(f"{name} {problem}", hint)
     return scored
