@@ -307,7 +307,7 @@ def test_contours_are_those_of_the_objects():
 
 @pytest.mark.slow
 def test_a_thousand_images_while_the_version_moves(live, tiny, tmp_path):
-    """Order and versions hold: each answer is whole, by the one or the other."""
+    """Each answer is whole, by the one or the other; only those under way together may mix."""
     import shutil
 
     shutil.copytree(tiny, live.models / "many")
@@ -322,13 +322,16 @@ def test_a_thousand_images_while_the_version_moves(live, tiny, tmp_path):
     with SegmentationClient(live.target, "many") as client:
         client.wait_until_available("many", 1)
         moving.start()
-        found = [(a.version, a.count) for a in client.segment_many([between] * 1000)]
+        asked = client.segment_many([between] * 1000, concurrency=4)
+        found = [(a.version, a.count) for a in asked]
         moving.join()
         client.wait_until_available("many", 2)
         found += [(a.version, a.count) for a in client.segment_many([between] * 20)]
     config.withdraw(live.config, "many")
-    assert found == sorted(found)
     assert set(found) == {(1, 0), (2, 1)}
+    # Four are under way at once: of these, the one sent first need not be the first to be seen.
+    last_by_old = len(found) - found[::-1].index((1, 0))
+    assert last_by_old - found.index((2, 1)) <= 4
 
 
 @pytest.mark.slow
