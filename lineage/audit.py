@@ -10,7 +10,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lineage import ledger, links_data, links_ledger, links_model, links_results, links_source
+from lineage import (
+    ledger,
+    links_code,
+    links_data,
+    links_ledger,
+    links_model,
+    links_results,
+    links_source,
+)
 from lineage.evidence import Evidence
 from lineage.link import BROKEN, NOT_CHECKED, Link, exit_code, look
 from segtrail.errors import LineageError, SegtrailError, ServingError
@@ -32,11 +40,13 @@ _CHAIN: tuple[tuple[str, Check], ...] = (
     ("provenance", links_model.proved),
     ("signature", links_model.signed),
     ("MLflow registry", links_model.registered),
+    ("MLflow model", links_model.kept),
     ("training run", links_model.trained),
-    ("git commit", links_source.committed),
+    ("git commit", links_code.committed),
     ("git tag", links_source.tagged),
     ("recipe", links_source.configured),
     ("dvc.lock", links_source.locked),
+    ("code", links_code.computed_with),
     ("requirements", links_source.required),
     ("data version", links_data.versioned),
     ("data bytes", links_data.rehashed),

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from lineage import dvc_files
-from segtrail import git, tombstones
+from segtrail import git_objects, tombstones
 from segtrail.errors import LineageError, SegtrailError, WorkspaceError
 from segtrail.files import read_json, root_digest, sha256_bytes, sha256_file
 from segtrail.tombstones import TOMBSTONES, Erased
@@ -86,7 +86,7 @@ def data_md5_at(root: Path, revision: str) -> str:
         LineageError: `data.dvc` is not in that commit, or not as DVC writes it.
     """
     try:
-        raw = yaml.safe_load(git.show(root, revision, "data.dvc"))
+        raw = yaml.safe_load(git_objects.show(root, revision, "data.dvc"))
         return str(raw["outs"][0]["md5"])
     except WorkspaceError:
         raise LineageError(

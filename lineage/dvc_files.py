@@ -7,14 +7,14 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from segtrail import git, telemetry
+from segtrail import git_objects, telemetry
 from segtrail.errors import LineageError, WorkspaceError
 
 DIR = ".dir"  # ends the md5 of a folder
@@ -136,6 +136,12 @@ class Lock:
         """Returns the md5 that `stage` recorded of its output `path`."""
         return self._md5(stage, "outs", path)
 
+    def dependencies(self) -> Iterator[tuple[str, str, str]]:
+        """Yields stage, path and md5 of whatever a stage depends on."""
+        for stage, record in self.stages.items():
+            for item in record.get("deps", []):
+                yield stage, str(item["path"]), str(item["md5"])
+
     def dependents(self, path: str) -> dict[str, str]:
         """Returns `{stage: md5}` of the stages that depend on `path` itself."""
         found = {stage: self.dependency(stage, path) for stage in self.stages}
@@ -182,7 +188,7 @@ def lock_at(root: Path, revision: str, recipe: str) -> Lock:
         LineageError: The revision has none, or not a readable one.
     """
     try:
-        content = git.show(root, revision, "dvc.lock")
+        content = git_objects.show(root, revision, "dvc.lock")
     except WorkspaceError:
         raise LineageError(
             f"dvc.lock is not in commit {revision[:12]}", "run the pipeline: segtrail retrain"
@@ -208,7 +214,7 @@ def output_at(root: Path, revision: str, lock: Lock, cache: Path, path: str) -> 
         return read_object(cache, listing[name])
     if not object_path(cache, md5).exists():
         with contextlib.suppress(WorkspaceError):
-            content = git.show(root, revision, path)
+            content = git_objects.show(root, revision, path)
             if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
                 return content
     return read_object(cache, md5)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from lineage import data_version, dvc_files, ledger, provenance, signature
 from lineage.ledger import Entry
 from lineage.link import NotChecked
-from segtrail import git, saved_model
+from segtrail import git, git_objects, saved_model
 from segtrail.errors import LineageError, SegtrailError
 from segtrail.files import root_digest, sha256_bytes
 from segtrail.workspace import Workspace
@@ -92,6 +92,11 @@ class Evidence:
         return commit
 
     @cached_property
+    def files(self) -> dict[str, bytes]:
+        """Every file of the commit, by path, each object of git's checked."""
+        return dict(git_objects.files(self.root, rest_on(lambda: self.commit)))
+
+    @cached_property
     def lock(self) -> dvc_files.Lock:
         """`dvc.lock` at the commit."""
         return dvc_files.lock_at(self.root, rest_on(lambda: self.commit), self.recipe)
@@ -162,7 +167,7 @@ class Evidence:
 
     def _tagged_ledger(self) -> list[Entry]:
         path = self.workspace.ledger(self.recipe).relative_to(self.root).as_posix()
-        return ledger.parse(git.show(self.root, f"refs/tags/{self.tag}", path))
+        return ledger.parse(git_objects.show(self.root, f"refs/tags/{self.tag}", path))
 
     def _ledger_file(self) -> list[Entry]:
         return ledger.read(self.workspace.ledger(self.recipe))

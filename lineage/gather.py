@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from lineage import data_version, mlflow_record
+from lineage import data_version, mlflow_record, run_digests
 from lineage.provenance import Facts
-from segtrail import deliveries, git, split_ledger
+from segtrail import deliveries, git, git_objects, split_ledger
 from segtrail.artifacts import (
     Evaluation,
     InfraValidation,
@@ -83,6 +83,7 @@ def gather(workspace: Workspace, name: str) -> Facts:
         validation=read_json(validation.result),
         verdict=read_json(verdict.path),
         infra=read_json(infra.result),
+        recorded=run_digests.digests(workspace, run["mlflow_run_id"]),
     )
 
 
@@ -153,6 +154,6 @@ def _digests(workspace: Workspace, path: Path) -> dict[str, str]:
 
 def _committed_sha256(root: Path, commit: str, path: str) -> str | None:
     try:
-        return sha256_bytes(git.show(root, commit, path))
+        return sha256_bytes(git_objects.show(root, commit, path))
     except WorkspaceError:
         return None

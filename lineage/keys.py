@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segtrail import git
+from segtrail import git, git_objects
 from segtrail.errors import ConfigError, LineageError, WorkspaceError
 from segtrail.files import write_bytes
 from segtrail.progress import say
@@ -217,7 +217,7 @@ def _files(root: Path, revision: str) -> Iterator[tuple[str, bytes]]:
     for line in filter(None, listed.split("\0")):
         about, _, path = line.partition("\t")
         if about.startswith("100") and path.endswith(SUFFIX):
-            yield path, git.show(root, revision, path)
+            yield path, git_objects.show(root, revision, path)
 
 
 def _public(content: bytes) -> Ed25519PublicKey | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lineage import keys, ledger
 from lineage.keys import Trusted
 from lineage.ledger import Entry
-from segtrail import git
+from segtrail import git_objects
 from segtrail.errors import LineageError, WorkspaceError
 from segtrail.workspace import Workspace
 
@@ -49,7 +49,7 @@ def check(workspace: Workspace, recipe: str) -> Checked:
         raise LineageError("; ".join(problems))
     content = path.read_bytes()
     try:
-        held = git.show(workspace.root, "HEAD", path.relative_to(workspace.root).as_posix())
+        held = git_objects.show(workspace.root, "HEAD", path.relative_to(workspace.root).as_posix())
     except WorkspaceError:
         raise LineageError(f"{path.name} is not committed") from None
     if not content.startswith(held):

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from lineage import golden, golden_answers, mlflow_record, provenance, signature
+from lineage import (
+    golden,
+    golden_answers,
+    mlflow_record,
+    provenance,
+    run_digests,
+    signature,
+)
 from lineage.evidence import Evidence, rest_on, same
-from lineage.link import Warn
+from lineage.link import NotChecked, Warn
 from segtrail.errors import LineageError
 from segtrail.files import root_digest, tree_digests
 from segtrail.saved_model import PROOF_FOLDER
@@ -121,8 +129,23 @@ def registered(e: Evidence) -> str:
     return f"version {e.version} has the same digest; the alias champion names v{alias}"
 
 
+def kept(e: Evidence) -> str:
+    """The copy of the model that MLflow's registry hands out is the same model."""
+    found = mlflow_record.version(e.workspace, e.recipe, e.version)
+    what = f"version {e.version}"
+    uri = found.source or ""
+    if urlsplit(uri).scheme not in ("", "file"):
+        if e.quick:
+            raise NotChecked("left out of a quick audit: it is on another machine")
+        uri = f"models:/{e.recipe}/{e.version}"
+    files = run_digests.artifacts(e.workspace, uri, skip=None, what=what)
+    digest = rest_on(lambda: e.record).model_digest
+    same(f"MLflow's copy of {what}", root_digest(files), digest, "the ledger")
+    return f"MLflow's copy of version {e.version} has the same {len(files)} files"
+
+
 def trained(e: Evidence) -> str:
-    """MLflow has the training run that the provenance names."""
+    """MLflow has the training run that the provenance names, as it was recorded."""
     metadata = rest_on(lambda: e.statement)["predicate"]["runDetails"]["metadata"]
     found = mlflow_record.run(e.workspace, metadata["invocationId"])
     same("the run's status", found.status, "FINISHED", "a finished training")
@@ -130,4 +153,18 @@ def trained(e: Evidence) -> str:
     same("the run's end", found.finished, metadata.get("finishedOn"))
     version = rest_on(lambda: mlflow_record.version(e.workspace, e.recipe, e.version))
     same("the registered version's run", version.run_id, found.run_id)
-    return f"MLflow run {found.run_id}, finished {found.finished}"
+    if found.deleted:
+        raise LineageError(f"MLflow run {found.run_id} was deleted: mlflow runs restore")
+    said = f"MLflow run {found.run_id}, finished {found.finished}"
+    item = e.byproduct(provenance.RUN)
+    if "digest" not in item:
+        return f"{said}; what it recorded is not in this provenance, which is of an older segtrail"
+    now = run_digests.digests(e.workspace, found.run_id)
+    if differs := list(run_digests.differences(now, item["annotations"])):
+        more = f" and {len(differs) - 3} more" if len(differs) > 3 else ""
+        raise LineageError(f"MLflow run {found.run_id}: {'; '.join(differs[:3])}{more}")
+    count = {key: len(now[key]) for key in now}
+    return (
+        f"{said}: {count['parameters']} parameters, {count['metrics']} metrics and "
+        f"{count['artifacts']} files as recorded"
+    )

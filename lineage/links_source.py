@@ -8,23 +8,11 @@ import yaml
 
 from lineage import dvc_files, ledger
 from lineage.evidence import Evidence, rest_on, same
-from segtrail import git
+from segtrail import git, git_objects
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
 from segtrail.saved_model import PROOF_FOLDER
 from segtrail.settings.published import expand_preset
-
-
-def committed(e: Evidence) -> str:
-    """The commit exists, and held all the code."""
-    item = e.dependency("git")
-    same("the git commit in the ledger", e.commit, item["digest"]["gitCommit"])
-    if uncommitted := item["annotations"]["uncommitted"]:
-        raise LineageError(
-            f"commit {e.commit[:12]} did not hold all that ran: {', '.join(uncommitted)} "
-            "was not committed"
-        )
-    return f"commit {e.commit[:12]}, nothing uncommitted"
 
 
 def tagged(e: Evidence) -> str:
@@ -37,7 +25,7 @@ def tagged(e: Evidence) -> str:
     if target is None:
         raise LineageError(f"there is no tag {e.tag}")
     path = e.workspace.ledger(e.recipe).relative_to(e.root).as_posix()
-    entries = ledger.parse(git.show(e.root, target, path))
+    entries = ledger.parse(git_objects.show(e.root, target, path))
     done = [x for x in entries if x.event == ledger.DONE and x.version == e.version]
     if not done:
         raise LineageError(f"the ledger at tag {e.tag} ({target[:12]}) does not name v{e.version}")
@@ -49,7 +37,7 @@ def tagged(e: Evidence) -> str:
 
 def configured(e: Evidence) -> str:
     """`params.yaml` at the commit says what the provenance says."""
-    raw = yaml.safe_load(git.show(e.root, rest_on(lambda: e.commit), "params.yaml"))
+    raw = yaml.safe_load(git_objects.show(e.root, rest_on(lambda: e.commit), "params.yaml"))
     given = dict(raw["recipes"][e.recipe])
     try:
         given["network"] = expand_preset(given.get("network"))
@@ -63,7 +51,7 @@ def configured(e: Evidence) -> str:
 
 def locked(e: Evidence) -> str:
     """`dvc.lock` at the commit records this very model."""
-    content = git.show(e.root, rest_on(lambda: e.commit), "dvc.lock")
+    content = git_objects.show(e.root, rest_on(lambda: e.commit), "dvc.lock")
     expected = e.dependency("dvc.lock")["digest"]["sha256"]
     same("the SHA-256 of dvc.lock", sha256_bytes(content), expected)
     recorded = e.lock.output("train", f"artifacts/{e.recipe}/model")
@@ -75,7 +63,7 @@ def locked(e: Evidence) -> str:
 
 def required(e: Evidence) -> str:
     """`requirements.lock` at the commit is the one that the provenance names."""
-    content = git.show(e.root, rest_on(lambda: e.commit), "requirements.lock")
+    content = git_objects.show(e.root, rest_on(lambda: e.commit), "requirements.lock")
     expected = e.dependency("requirements.lock")["digest"]["sha256"]
     same("the SHA-256 of requirements.lock", sha256_bytes(content), expected)
     return f"requirements.lock has the SHA-256 {expected[:12]}"

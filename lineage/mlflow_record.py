@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import contextlib
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from lineage import mlflow_sqlite
+from lineage.mlflow_facts import Recorded, Run, Version, iso, metric_row
 from segtrail import telemetry
 from segtrail.errors import LineageError
 from segtrail.workspace import Workspace
@@ -15,27 +18,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+T = TypeVar("T")
+
 DIGEST_TAG = "segtrail.model_digest"
 CHAMPION, CANARY = "champion", "canary"
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training run: its id, state, and times (UTC, ISO 8601; None while unknown)."""
-
-    run_id: str
-    status: str
-    started: str | None
-    finished: str | None
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered model version: its number, digest tag and run."""
-
-    version: int
-    model_digest: str | None
-    run_id: str | None
 
 
 def client(workspace: Workspace) -> MlflowClient:
@@ -52,10 +38,7 @@ def reader(workspace: Workspace) -> MlflowClient:
     Raises:
         LineageError: The workspace's SQLite file does not exist.
     """
-    uri = workspace.mlflow_uri
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not path.exists():
-        raise LineageError(f"{path}: MLflow's store is not there")
+    mlflow_sqlite.path_of(workspace.mlflow_uri)
     return client(workspace)
 
 
@@ -74,13 +57,38 @@ def run(workspace: Workspace, run_id: str) -> Run:
     Raises:
         LineageError: It knows no such run.
     """
-    from mlflow.exceptions import MlflowException
 
-    try:
-        info = reader(workspace).get_run(run_id).info
-    except MlflowException as e:
-        raise LineageError(f"MLflow run {run_id}: {e.message}") from None
-    return Run(run_id, str(info.status), _iso(info.start_time), _iso(info.end_time))
+    def ask(client: MlflowClient) -> Run:
+        info = client.get_run(run_id).info
+        deleted = info.lifecycle_stage == "deleted"
+        times = iso(info.start_time), iso(info.end_time)
+        return Run(run_id, str(info.status), *times, deleted)
+
+    return _read(
+        workspace, f"MLflow run {run_id}", lambda path: mlflow_sqlite.run(path, run_id), ask
+    )
+
+
+def recorded(workspace: Workspace, run_id: str) -> Recorded:
+    """Returns what a run recorded.
+
+    Raises:
+        LineageError: MLflow knows no such run.
+    """
+
+    def ask(client: MlflowClient) -> Recorded:
+        found = client.get_run(run_id)
+        histories = {key: client.get_metric_history(run_id, key) for key in found.data.metrics}
+        metrics = {
+            key: sorted(metric_row(m.step, m.timestamp, m.value) for m in history)
+            for key, history in histories.items()
+        }
+        uri = str(found.info.artifact_uri)
+        return Recorded(dict(found.data.params), metrics, dict(found.data.tags), uri)
+
+    return _read(
+        workspace, f"MLflow run {run_id}", lambda path: mlflow_sqlite.recorded(path, run_id), ask
+    )
 
 
 def version(workspace: Workspace, name: str, number: int) -> Version:
@@ -89,13 +97,12 @@ def version(workspace: Workspace, name: str, number: int) -> Version:
     Raises:
         LineageError: It is not registered.
     """
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = reader(workspace).get_model_version(name, str(number))
-    except MlflowException as e:
-        raise LineageError(f"MLflow model {name} version {number}: {e.message}") from None
-    return as_version(found)
+    return _read(
+        workspace,
+        f"MLflow model {name} version {number}",
+        lambda path: mlflow_sqlite.version(path, name, number, DIGEST_TAG),
+        lambda client: as_version(client.get_model_version(name, str(number))),
+    )
 
 
 def champion(workspace: Workspace, name: str) -> int | None:
@@ -109,23 +116,59 @@ def aliased(workspace: Workspace, name: str, alias: str) -> int | None:
     Raises:
         LineageError: MLflow's store is not there, or does not answer.
     """
-    from mlflow.exceptions import MlflowException
+    return _read(
+        workspace,
+        f"MLflow alias {alias} of {name}",
+        lambda path: mlflow_sqlite.aliased(path, name, alias),
+        lambda client: _aliased(client, name, alias),
+    )
 
-    try:
-        return int(reader(workspace).get_model_version_by_alias(name, alias).version)
-    except MlflowException as e:
-        if e.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise LineageError(f"MLflow alias {alias} of {name}: {e.message}") from None
+
+def model_tag(workspace: Workspace, name: str, key: str) -> str | None:
+    """Returns a tag of the registered model, or None.
+
+    Raises:
+        LineageError: MLflow's store is not there, or does not answer.
+    """
+    return _read(
+        workspace,
+        f"MLflow model {name}",
+        lambda path: mlflow_sqlite.model_tag(path, name, key),
+        lambda client: client.get_registered_model(name).tags.get(key),
+    )
 
 
 def as_version(found: ModelVersion) -> Version:
     """Returns what segtrail reads of MLflow's model version."""
-    return Version(int(found.version), found.tags.get(DIGEST_TAG), found.run_id or None)
+    digest = found.tags.get(DIGEST_TAG)
+    return Version(int(found.version), digest, found.run_id or None, found.source or None)
 
 
-def _iso(milliseconds: int | None) -> str | None:
-    if milliseconds is None:
-        return None
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _aliased(client: MlflowClient, name: str, alias: str) -> int | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return int(client.get_model_version_by_alias(name, alias).version)
+    except MlflowException as e:
+        if e.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _read(
+    workspace: Workspace,
+    what: str,
+    of_file: Callable[[Path], T],
+    of_client: Callable[[MlflowClient], T],
+) -> T:
+    """Reads from the file that MLflow's store is, where it is one, or else asks MLflow."""
+    if (path := mlflow_sqlite.path_of(workspace.mlflow_uri)) is not None:
+        with contextlib.suppress(sqlite3.OperationalError):  # of another MLflow: ask that
+            return of_file(path)
+    client = reader(workspace)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return of_client(client)
+    except MlflowException as e:
+        raise LineageError(f"{what}: {e.message}") from None

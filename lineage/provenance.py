@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import segtrail
+from lineage import run_digests
 from lineage.data_version import DataVersion
 from segtrail.errors import LineageError
 from segtrail.files import root_digest, write_bytes
@@ -30,6 +31,7 @@ FILE = "provenance.json"
 ENVELOPE = "provenance.dsse.json"
 IN_MODEL = f"{PROOF_FOLDER}/{FILE}"
 SIGNED_IN_MODEL = f"{PROOF_FOLDER}/{ENVELOPE}"
+RUN = "mlflow-run"
 ROOT = "."  # the subject that is the whole folder: the digest that names the model
 
 Digests = Mapping[str, str]
@@ -56,6 +58,7 @@ class Facts:
         results: `{artifact: {path in the workspace: hex SHA-256}}` of the small files that
             validation, evaluation, verdict and infra validation left.
         validation, verdict, infra: Their JSON.
+        recorded: What the MLflow run recorded: see `lineage.run_digests`.
     """
 
     recipe: str
@@ -76,6 +79,7 @@ class Facts:
     validation: Mapping[str, Any] = field(default_factory=dict)
     verdict: Mapping[str, Any] = field(default_factory=dict)
     infra: Mapping[str, Any] = field(default_factory=dict)
+    recorded: run_digests.Digests = field(default_factory=dict)
 
 
 def build(facts: Facts) -> dict[str, Any]:
@@ -243,9 +247,10 @@ def _byproducts(facts: Facts) -> list[dict[str, Any]]:
         for path, digest in sorted(digests.items())
     ]
     if "mlflow_run_id" in facts.run:
-        annotations = _given(experiment=facts.run.get("mlflow_experiment"))
+        annotations = {**_given(experiment=facts.run.get("mlflow_experiment")), **facts.recorded}
         uri = f"mlflow:runs/{facts.run['mlflow_run_id']}"
-        found.append(_resource("mlflow-run", uri=uri, annotations=annotations))
+        whole = {"sha256": run_digests.root(facts.recorded)} if facts.recorded else {}
+        found.append(_resource(RUN, uri=uri, annotations=annotations, **whole))
     return found
 
 

@@ -64,6 +64,7 @@ def _environment(root: Path, args: Sequence[str]) -> dict[str, str]:
     env = without_secrets(os.environ)  # hooks are whoever's code
     for name in ("GIT_DIR", "GIT_INDEX_FILE"):
         env.pop(name, None)
+    env["GIT_NO_REPLACE_OBJECTS"] = "1"  # what a commit holds is what its name says
     if args[0] in ("commit", "tag", "merge"):
         for key, value in (("name", FALLBACK_NAME), ("email", FALLBACK_EMAIL)):
             known = subprocess.run(
@@ -141,8 +142,3 @@ def tag_target(root: Path, name: str) -> str | None:
         return run(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}")
     except WorkspaceError:
         return None
-
-
-def show(root: Path, revision: str, path: str) -> bytes:
-    """Returns a file's content as of `revision`."""
-    return run_bytes(root, "show", f"{revision}:{path}")

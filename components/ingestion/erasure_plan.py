@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from components.ingestion.derived import Derived, Record, derived, lock_records, run_record
 from components.ingestion.history import LOCK, History, blobs
 from components.ingestion.object_stores import Stores
-from segtrail import git, tombstones
+from segtrail import git_objects, tombstones
 from segtrail.errors import WorkspaceError
 from segtrail.files import sha256_bytes
 from segtrail.workspace import Workspace
@@ -169,7 +169,7 @@ def _present_lock(workspace: Workspace) -> dict[str, Record]:
 
 def _lock_at_head(workspace: Workspace) -> dict[str, Record]:
     try:
-        return lock_records(git.show(workspace.root, "HEAD", LOCK))
+        return lock_records(git_objects.show(workspace.root, "HEAD", LOCK))
     except WorkspaceError:  # it has none
         return {}
 

@@ -22,7 +22,7 @@ from components.erase import Erased, erase, purge
 from components.ingest import ingest
 from components.ingestion import versioning
 from flows import clone
-from segtrail import deliveries, git, split_ledger, tombstones
+from segtrail import deliveries, git, git_objects, split_ledger, tombstones
 from segtrail.errors import ConfigError, DataError, WorkspaceError
 from segtrail.files import sha256_bytes
 from segtrail.images import encode_png
@@ -312,7 +312,7 @@ def test_what_is_not_made_of_the_image_stays(lab: Lab) -> None:
     check_gone(lab, lab.landed("e"))
     first, second = git.run(lab.root, "log", "--format=%H", "--reverse", "dvc.lock").split()[:2]
     for commit in (first, second):  # before e came: whole
-        old = yaml.safe_load(git.show(lab.root, commit, "dvc.lock"))["stages"]
+        old = yaml.safe_load(git_objects.show(lab.root, commit, "dvc.lock"))["stages"]
         for stage in old.values():
             for out in stage["outs"]:
                 listing = yaml.safe_load(lab.stored(out["md5"])[0].read_bytes())

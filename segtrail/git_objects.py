@@ -1,0 +1,75 @@
+"""What git holds, each object checked against its name.
+
+Git itself compares the two when it writes or fetches and in `git fsck`, not when it reads: whoever
+can write to `.git` could put other bytes under an old name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from segtrail import git
+from segtrail.errors import WorkspaceError
+
+_SHA256_NAME = 64  # characters; SHA-1 has 40
+
+
+def show(root: Path, revision: str, path: str) -> bytes:
+    """Returns a file's content as of `revision`.
+
+    Raises:
+        WorkspaceError: It has none, or what is stored is not what its name says.
+    """
+    ((kind, _, content),) = _read(root, [f"{revision}:{path}"])
+    if kind != "blob":
+        raise WorkspaceError(f"{path} at {revision[:12]} is a {kind} of git's, not a file")
+    return content
+
+
+def files(root: Path, commit: str) -> Iterator[tuple[str, bytes]]:
+    """Yields path and content of every file of a commit: the commit, its folders, its files.
+
+    A sub-module is left out; a symbolic link's content is where it points to.
+
+    Raises:
+        WorkspaceError: An object is not there, or not what its name says.
+    """
+    ((_, _, content),) = _read(root, [f"{commit}^{{commit}}"])
+    top = content.split(b"\n", 1)[0].removeprefix(b"tree ").decode()
+    listed = git.run(root, "ls-tree", "-r", "-t", "-z", "--full-tree", top)
+    rows = [line.partition("\t") for line in listed.split("\0") if line]
+    found = [(about.split()[1:3], path) for about, _, path in rows]
+    for _ in _read(root, [top, *(name for (kind, name), _ in found if kind == "tree")]):
+        pass
+    blobs = [(path, name) for (kind, name), path in found if kind == "blob"]
+    read = _read(root, [name for _, name in blobs])
+    for (path, _), (_, _, content) in zip(blobs, read, strict=True):
+        yield path, content
+
+
+def _read(root: Path, names: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+    """Yields kind, name and content of objects, by one process of git's."""
+    if not names:
+        return
+    asked = "".join(f"{name}\n" for name in names)
+    output, at = git.run_bytes(root, "cat-file", "--batch", stdin=asked), 0
+    for given in names:
+        end = output.index(b"\n", at)
+        head = output[at:end].decode().rsplit(" ", 2)
+        if len(head) != 3 or not head[2].isdigit():
+            raise WorkspaceError(f"git in {root}: {given} is not there")
+        name, kind, size = head
+        content = output[end + 1 : end + 1 + int(size)]
+        at = end + 2 + int(size)
+        kind_of = hashlib.sha256 if len(name) == _SHA256_NAME else hashlib.sha1
+        digest = kind_of(f"{kind} {size}\0".encode(), usedforsecurity=False)
+        digest.update(content)
+        if digest.hexdigest() != name:
+            raise WorkspaceError(
+                f"git in {root}: the content of {given} is not what its name {name[:12]} says: it "
+                "was changed, or the disk is failing",
+                "git fsck   (and fetch it from a clone that is whole)",
+            )
+        yield kind, name, content
