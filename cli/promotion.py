@@ -89,6 +89,42 @@ def promote(
     _tell_if_nothing_changed(done)
 
 
+def approve(
+    recipe: RecipeOption,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who approves.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="On what grounds; the ledger keeps it.")
+    ],
+) -> None:
+    """Approve the candidate, where its recipe asks people.
+
+    How many are asked is promotion.approvals of the recipe. An approval is of one model, as judged
+    by one set of rules against one champion; whoever forced it past the gate cannot approve it.
+    Look at the report first: artifacts/RECIPE/gate/report.html.
+
+    \b
+    Example:
+      segtrail approve --recipe nuclei --by "Grace Hopper" --reason "looked at all 61 images"
+    """
+    from components import promote as component
+    from lineage import approvals
+    from segtrail.artifacts import Verdict
+    from segtrail.files import read_json
+    from segtrail.params import load_recipe
+
+    for option, value in (("--by", by), ("--reason", reason)):
+        if not value.strip():
+            raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
+    workspace = Workspace.find()
+    load_recipe(workspace, recipe)
+    verdict = read_json(Verdict.of(workspace, recipe).require().path)
+    entry = component.approve(workspace, recipe, verdict, by=by.strip(), reason=reason.strip())
+    said = f"the approval is entry {entry.seq} of the ledger" if entry else "the ledger has it"
+    _, lacking = approvals.ask(workspace, recipe, verdict)
+    then = f"so far {lacking}" if lacking else f"to go on: segtrail promote --recipe {recipe}"
+    print(f"{recipe}: {said}; {then}")
+
+
 def rollback(
     recipe: Annotated[str, typer.Argument(help="A recipe of params.yaml.")],
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this.")],

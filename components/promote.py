@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.promotion import canary, candidate, doing, recovery
 from components.promotion.canaries import abort_canary, confirm_canary, show_canary
-from components.promotion.decisions import force, reject
+from components.promotion.decisions import approve, force, reject
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.rollback import rollback
@@ -13,8 +13,8 @@ from segtrail.workspace import Workspace
 from serving import config
 
 __all__ = [
-    "Promotion", "abort_canary", "champion", "confirm_canary", "force", "promote", "recover",
-    "reject", "rollback", "show_canary",
+    "Promotion", "abort_canary", "approve", "champion", "confirm_canary", "force", "promote",
+    "recover", "reject", "rollback", "show_canary",
 ]  # fmt: skip
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineage import mlflow_record
+from lineage.ledger_head import TAG
 from lineage.mlflow_record import CANARY, CHAMPION, DIGEST_TAG
-from segtrail.errors import StageError
+from segtrail.errors import LineageError, StageError
 from segtrail.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -88,6 +89,28 @@ def set_canary(workspace: Workspace, name: str, version: int | None) -> None:
 def canary(workspace: Workspace, name: str) -> int | None:
     """Returns the version that the alias `canary` names, or None."""
     return mlflow_record.aliased(workspace, name, CANARY)
+
+
+def ledger_head(workspace: Workspace, name: str) -> str | None:
+    """Returns what MLflow keeps as the head of the recipe's ledger: see `lineage.ledger_head`."""
+    return mlflow_record.model_tag(workspace, name, TAG)
+
+
+def keep_ledger_head(workspace: Workspace, name: str, head: str) -> bool:
+    """Has MLflow keep it with the registered model; returns whether there is one already.
+
+    Raises:
+        LineageError: MLflow's store is not there, or refused.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        mlflow_record.reader(workspace).set_registered_model_tag(name, TAG, head)
+    except MlflowException as e:
+        if e.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise LineageError(f"MLflow model {name}: {e.message}") from None
+    return True
 
 
 def _point(workspace: Workspace, name: str, alias: str, version: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flows.stages import Plan
-from lineage import ledger, turned_away, verdicts
+from lineage import approvals, ledger, turned_away, verdicts
 from segtrail import git, saved_model
 from segtrail.artifacts import Evaluation, Model, Verdict
 from segtrail.files import read_json
@@ -102,6 +102,18 @@ def waits(workspace: Workspace, recipe: str) -> str:
     return (
         f"{recipe}: the candidate {digest[:12]} passed gate and infra validation, and is not "
         f"promoted yet: segtrail promote --recipe {recipe} (or --canary)"
+    )
+
+
+def lacks_approval(workspace: Workspace, recipe: str) -> str | None:
+    """Returns how many people approved the candidate, if the recipe asks for more; or None."""
+    verdict = read_json(Verdict.of(workspace, recipe).require().path)
+    _, lacking = approvals.ask(workspace, recipe, verdict)
+    if lacking is None:
+        return None
+    return (
+        f"{recipe}: the candidate {verdict['model_digest'][:12]} passed gate and infra validation, "
+        f"and waits: {lacking}: {approvals.hint(recipe)}, then segtrail promote --recipe {recipe}"
     )
 
 

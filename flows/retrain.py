@@ -193,6 +193,8 @@ def _retrain(
         return _end(verdict, f"{recipe}: not promoted: {outcome.rejection(workspace, recipe)}")
     if last_step == "judge":
         return _end(JUDGED, outcome.waits(workspace, recipe))
+    if last_step == "promote" and (lacking := outcome.lacks_approval(workspace, recipe)):
+        return _end(JUDGED, lacking)
     options = [*_by(by), *(["--allow-dirty"] if allow_dirty else [])]
     options += ["--canary"] if last_step == "canary" else []
     if command("promote", *options, allowed={EXIT_REJECTED: REJECTED}) == REJECTED:

@@ -55,7 +55,9 @@ _CHAIN: tuple[tuple[str, Check], ...] = (
     ("evaluation", links_results.evaluated),
     ("verdict", links_results.judged),
     ("infra validation", links_results.served),
+    ("approvals", links_results.approved),
     ("ledger", links_ledger.chained),
+    ("ledger head", links_ledger.headed),
     ("working tree", links_ledger.unchanged),
 )
 

@@ -39,14 +39,17 @@ def find(
         if (
             entry.event == ledger.FORCED
             and number in (None, entry.seq)
-            and all(
-                ({"model_digest": entry.model_digest} | entry.details).get(key) == verdict.get(key)
-                for key in RESTS_ON
-            )
+            and is_about(entry, verdict)
         ):
             reason = entry.details["reason"]
             return {"by": entry.by, "reason": reason, "at": entry.at, "entry": entry.seq}
     return None
+
+
+def is_about(entry: Entry, verdict: Mapping[str, Any]) -> bool:
+    """Whether a person's word is about just this model, by these rules, champion and images."""
+    told = {"model_digest": entry.model_digest} | entry.details
+    return all(told.get(key) == verdict.get(key) for key in RESTS_ON)
 
 
 def of_version(entries: Sequence[Entry], version: int) -> dict[str, Any] | None:

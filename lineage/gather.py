@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from lineage import data_version, mlflow_record, run_digests
+from lineage import approvals, data_version, mlflow_record, run_digests
 from lineage.provenance import Facts
 from segtrail import deliveries, git, git_objects, split_ledger
 from segtrail.artifacts import (
@@ -83,6 +83,7 @@ def gather(workspace: Workspace, name: str) -> Facts:
         validation=read_json(validation.result),
         verdict=read_json(verdict.path),
         infra=read_json(infra.result),
+        approvals=approvals.ask(workspace, name, read_json(verdict.path))[0],
         recorded=run_digests.digests(workspace, run["mlflow_run_id"]),
     )
 

@@ -32,10 +32,11 @@ from segtrail.files import sha256_bytes, write_bytes
 
 FIRST = "0" * 64
 INTENT, DONE, FAILED, ABANDONED, LED = "intent", "done", "failed", "abandoned", "led-again"
-REJECTED, FORCED = "rejected", "forced"
+REJECTED, FORCED, APPROVED = "rejected", "forced", "approved"
 CANARY_INTENT, CANARY, CANARY_ABORTED = "canary-intent", "canary", "canary-aborted"
 EVENTS = (
-    INTENT, DONE, FAILED, ABANDONED, LED, REJECTED, FORCED, CANARY_INTENT, CANARY, CANARY_ABORTED,
+    INTENT, DONE, FAILED, ABANDONED, LED, REJECTED, FORCED, APPROVED, CANARY_INTENT, CANARY,
+    CANARY_ABORTED,
 )  # fmt: skip
 INTENTS = (INTENT, CANARY_INTENT)
 CLOSES = (DONE, FAILED, ABANDONED, LED, CANARY)  # an intent

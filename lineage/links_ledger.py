@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lineage import ledger, ledger_check
+from lineage import ledger, ledger_check, ledger_head, mlflow_record
 from lineage.evidence import Evidence
 from lineage.ledger import Entry
 from lineage.ledger_check import Checked
+from lineage.ledger_head import Head
 from lineage.link import Warn
-from segtrail import git
+from segtrail import git, git_objects
 from segtrail.errors import LineageError
 from serving import config
 
@@ -27,6 +28,11 @@ def chained(e: Evidence) -> str:
             f"the promotion of v{intent.version} was never finished: "
             f"segtrail promote --recipe {e.recipe} --recover"
         )
+    if found.committed < len(entries):
+        raise LineageError(
+            f"line {found.committed + 1} and what follows are not committed: "
+            f"segtrail promote --recipe {e.recipe} --recover"
+        )
     last = ledger.champion(entries)
     serves = config.champion(e.workspace.models_config, e.recipe)
     if last is not None and last.version != serves:
@@ -42,6 +48,29 @@ def chained(e: Evidence) -> str:
         f"{len(entries)} entries, each naming the one before; ends with v{serves} as champion"
         f"{beside}{_never_promoted(mine)}{signed}"
     )
+
+
+def headed(e: Evidence) -> str:
+    """The ledger continues what MLflow, and git's tags of promotions, have seen of it."""
+    path = e.workspace.ledger(e.recipe)
+    content = path.read_bytes()
+    seen = Head.parse(mlflow_record.model_tag(e.workspace, e.recipe, ledger_head.TAG))
+    if seen is not None and (missing := seen.missing(content)):
+        raise LineageError(f"of the ledger that MLflow has seen, {missing}")
+    relative, said = path.relative_to(e.root).as_posix(), False
+    tags = git.tags(e.root, f"{e.recipe}/v*")
+    then = git_objects.show_each(e.root, [f"refs/tags/{tag}" for tag in tags], relative)
+    for (tag, message), held in zip(tags.items(), then, strict=True):
+        told = Head.of_message(message)
+        for head in filter(None, (Head.of(held), told)):
+            if missing := head.missing(content):
+                raise LineageError(f"of the ledger at the tag {tag}, {missing}")
+        said |= told is not None
+    if seen is None and (said or e.demands_signatures):
+        raise LineageError("MLflow has kept no head of it, though it did at the promotion")
+    if seen is None:
+        raise Warn("MLflow keeps no head of it, since an older segtrail wrote it last")
+    return f"continues line {seen.seq}, which MLflow has seen, and those at {len(tags)} tags"
 
 
 def _signed(e: Evidence, found: Checked, mine: Sequence[Entry]) -> str:

@@ -64,6 +64,8 @@ def configured(e: Evidence) -> str:
             f"base_path is {model.base_path}; the workspace says {e.folder.parent}: "
             f"segtrail promote --recipe {e.recipe} --recover"
         )
+    if differs := config.unlike(path, e.recipe, e.folder.parent):
+        raise LineageError(f"{path}: {differs}")
     if config.canary(path, e.recipe) == e.version != serves:
         return f"v{serves} serves; v{e.version} is its canary, served as {canary_of(e.recipe)}"
     if serves != e.version:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from lineage import forced, keys, ledger
+from lineage import approvals, forced, keys, ledger
 from lineage.evidence import Evidence, rest_on, same
 from lineage.verdicts import not_passed
 from segtrail.errors import LineageError
-from segtrail.files import sha256_bytes
+from segtrail.files import json_bytes, sha256_bytes
 from segtrail.saved_model import megabytes
 from segtrail.settings.base import ALL, EACH
 
@@ -35,7 +36,7 @@ def evaluated(e: Evidence) -> str:
 
 def judged(e: Evidence) -> str:
     """The gate let this model pass, on the numbers of the evaluation, or a person did."""
-    verdict = e.byproduct("verdict/verdict.json")["annotations"]["verdict"]
+    verdict = _quoted(e, "verdict/verdict.json", "verdict")
     digest = rest_on(lambda: e.record).model_digest
     same("the model that was judged", verdict["model_digest"], digest, "the ledger")
     for name, judged_on in verdict["evaluation"].items():
@@ -78,9 +79,33 @@ def _forced(e: Evidence, verdict: dict[str, Any]) -> str:
     return f"did not pass ({'; '.join(failed)}); {forced.says(found)}"
 
 
+def approved(e: Evidence) -> str:
+    """As many people as the recipe asks for approved this model, as judged; the ledger says so."""
+    verdict = _quoted(e, "verdict/verdict.json", "verdict")
+    asked = int(e.params.get("promotion", {}).get("approvals", 0))
+    given = rest_on(lambda: e.record).details.get(approvals.DETAIL, [])
+    signer = None
+    if e.demands_signatures:
+        known = keys.trusted(e.root, rest_on(lambda: e.commit), strict=False)
+        signer = partial(ledger.signed_by, known=known)
+    entries = ledger.read(e.workspace.ledger(e.recipe))
+    claimed = approvals.find(entries, verdict)
+    signed = approvals.find(entries, verdict, signer)
+    for each in given:
+        if each not in claimed:
+            raise LineageError(f"the ledger does not say that {each['by']} approved it")
+        if each not in signed:
+            raise LineageError(f"line {each['entry']}: is not signed with the key of {each['by']}")
+    if len(given) < asked:
+        raise LineageError(f"{len(given)} of {asked} people approved it")
+    if not given:
+        return "the recipe asks for nobody's"
+    return f"{len(given)} of {asked} asked for: {approvals.says(given)}"
+
+
 def served(e: Evidence) -> str:
     """A server answered with this model before it was promoted, within the recipe's limits."""
-    result = e.byproduct("infra/result.json")["annotations"]["result"]
+    result = _quoted(e, "infra/result.json", "result")
     same("infra validation's outcome", result["passed"], True, "a promotion")
     digest = rest_on(lambda: e.record).model_digest
     same("the model that was served", result["model_digest"], digest, "the ledger")
@@ -91,6 +116,14 @@ def served(e: Evidence) -> str:
                 size = megabytes(e.folder, rest_on(lambda: e.stored_files))
                 same("the size of the model in MB", result["size_mb"], size, "the store")
     return str(result.get("says") or "a server answered with it")
+
+
+def _quoted(e: Evidence, name: str, key: str) -> Any:
+    """Returns the JSON that the provenance quotes, which has the digest of the file it was."""
+    item = e.byproduct(name)
+    quoted = item["annotations"][key]
+    same(f"the SHA-256 of {name}", sha256_bytes(json_bytes(quoted)), item["digest"]["sha256"])
+    return quoted
 
 
 def _result(e: Evidence, name: str) -> Any:

@@ -134,7 +134,7 @@ def model_tag(workspace: Workspace, name: str, key: str) -> str | None:
         workspace,
         f"MLflow model {name}",
         lambda path: mlflow_sqlite.model_tag(path, name, key),
-        lambda client: client.get_registered_model(name).tags.get(key),
+        lambda client: _model_tag(client, name, key),
     )
 
 
@@ -142,6 +142,18 @@ def as_version(found: ModelVersion) -> Version:
     """Returns what segtrail reads of MLflow's model version."""
     digest = found.tags.get(DIGEST_TAG)
     return Version(int(found.version), digest, found.run_id or None, found.source or None)
+
+
+def _model_tag(client: MlflowClient, name: str, key: str) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found: str | None = client.get_registered_model(name).tags.get(key)
+    except MlflowException as e:
+        if e.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return found
 
 
 def _aliased(client: MlflowClient, name: str, alias: str) -> int | None:

@@ -20,7 +20,7 @@ import segtrail
 from lineage import run_digests
 from lineage.data_version import DataVersion
 from segtrail.errors import LineageError
-from segtrail.files import root_digest, write_bytes
+from segtrail.files import json_bytes, root_digest, write_bytes
 from segtrail.saved_model import PROOF_FOLDER
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -59,6 +59,7 @@ class Facts:
             validation, evaluation, verdict and infra validation left.
         validation, verdict, infra: Their JSON.
         recorded: What the MLflow run recorded: see `lineage.run_digests`.
+        approvals: Who approved the candidate: see `lineage.approvals`.
     """
 
     recipe: str
@@ -80,6 +81,7 @@ class Facts:
     verdict: Mapping[str, Any] = field(default_factory=dict)
     infra: Mapping[str, Any] = field(default_factory=dict)
     recorded: run_digests.Digests = field(default_factory=dict)
+    approvals: Sequence[Mapping[str, Any]] = ()
 
 
 def build(facts: Facts) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def validate(statement: Mapping[str, Any]) -> None:
 
 def encode(statement: Mapping[str, Any]) -> bytes:
     """Returns the bytes of a statement: sorted keys, so that equal ones are equal bytes."""
-    return (json.dumps(statement, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    return json_bytes(statement)
 
 
 def write(path: Path, statement: Mapping[str, Any]) -> None:
@@ -200,6 +202,14 @@ def byproducts(statement: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def verdict(statement: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the gate's JSON that a statement quotes."""
+    found: Mapping[str, Any] = byproducts(statement)["verdict/verdict.json"]["annotations"][
+        "verdict"
+    ]
+    return found
+
+
 def _dependencies(facts: Facts) -> list[dict[str, Any]]:
     data = facts.data
     found = [
@@ -246,6 +256,8 @@ def _byproducts(facts: Facts) -> list[dict[str, Any]]:
         for artifact, digests in sorted(facts.results.items())
         for path, digest in sorted(digests.items())
     ]
+    if facts.approvals:
+        found.append(_resource("approvals", annotations={"approvals": list(facts.approvals)}))
     if "mlflow_run_id" in facts.run:
         annotations = {**_given(experiment=facts.run.get("mlflow_experiment")), **facts.recorded}
         uri = f"mlflow:runs/{facts.run['mlflow_run_id']}"

@@ -59,6 +59,27 @@ def signer(root: Path, name: str, demanded: str) -> CryptoSigner | None:
     return found
 
 
+def require_key_of(root: Path, name: str, by: str) -> None:
+    """Refuses a person's word that would not be signed with that person's key.
+
+    Args:
+        root: The workspace.
+        name: The recipe, which demands signatures.
+        by: The person.
+
+    Raises:
+        ConfigError: See `signer`; or the key is another person's.
+    """
+    found = signer(root, name, REQUIRED)
+    assert found is not None
+    owner = keys.trusted(root)[found.public_key.keyid].name
+    if owner.casefold() != by.casefold():
+        raise ConfigError(
+            f"{name}: {KEY} names the key of {owner}, and this is to be the word of {by}",
+            f"--by {owner}, or {KEY} with the key of {by}",
+        )
+
+
 def refuse_unsigned(name: str, version: int, details: Mapping[str, Any], demanded: str) -> None:
     """Refuses a version that the store has with a proof that nobody signed.
 

@@ -136,6 +136,15 @@ def tag(root: Path, name: str, target: str, message: str) -> None:
     run(root, "tag", "--annotate", name, target, "-m", message)
 
 
+def tags(root: Path, pattern: str) -> dict[str, str]:
+    """Returns `{tag: its message}` of the tags that fit a pattern, such as `nuclei/v*`."""
+    listed = run(
+        root, "for-each-ref", "--format=%(refname)%00%(contents)%00%00", f"refs/tags/{pattern}"
+    )
+    pairs = (each.strip("\n").split("\0", 1) for each in listed.split("\0\0") if each.strip())
+    return {name.removeprefix("refs/tags/"): message for name, message in pairs}
+
+
 def tag_target(root: Path, name: str) -> str | None:
     """Returns the commit that a tag names, or None."""
     try:

@@ -96,6 +96,36 @@ def is_at(path: Path, name: str, base_path: Path) -> bool:
     return model is not None and model.base_path == base_path
 
 
+def unlike(path: Path, recipe: str, base_path: Path) -> str | None:
+    """Says how champion and canary of a recipe are named otherwise than `set_champion` does it.
+
+    Args:
+        path: The file.
+        recipe: The recipe.
+        base_path: The folder that holds one folder a version.
+
+    Returns:
+        What is so in words, or None. Another version beside the champion is otherwise, too: it is
+        so while the champion changes, and not when all is done.
+
+    Raises:
+        ServingError: See `champion`.
+    """
+    for entry in config_text.entries(path):
+        if entry.name not in (recipe, canary_of(recipe)):
+            continue
+        version = champion(path, entry.name)
+        if version is None:
+            continue
+        known = [_entry(entry.name, base_path, {version}, {})]
+        if entry.name == recipe:
+            known.append(_entry(entry.name, base_path, {version}, {STABLE: version}))
+        if entry not in known:
+            found = " ".join(str(entry).split())
+            return f"expected {entry.name} with version {version} alone; found {found}"
+    return None
+
+
 def elsewhere(path: Path, store: Path) -> dict[str, Path]:
     """Returns the models, and their base paths, that lie outside of a store.
 

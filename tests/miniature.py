@@ -27,7 +27,7 @@ from components.promote import promote
 from lineage import data_version, mlflow_record
 from segtrail import git
 from segtrail.artifacts import Evaluation, Verdict
-from segtrail.files import sha256_bytes, write_json, write_text
+from segtrail.files import sha256_bytes, write_bytes, write_json, write_text
 from segtrail.images import encode_png
 from segtrail.params import dump, load_recipe
 from segtrail.saved_model import digest
@@ -41,7 +41,7 @@ RECIPE, DATASET = "demo", "tiny"
 STAGES = {
     "examples": (["data/tiny"], ["examples"]),
     "validate": (["artifacts/demo/examples"], ["validation"]),
-    "train": (["artifacts/demo/examples"], ["model", "training"]),
+    "train": (["artifacts/demo/examples", "network.py", "training"], ["model", "training"]),
     "evaluate": (["artifacts/demo/model"], ["evaluation"]),
 }
 GITIGNORE = "/data\n/artifacts/\n/mlruns/\n/mlflow.db*\n/serving/\n/.segtrail/\n/made/\n/tls/\n"
@@ -81,6 +81,8 @@ def build(root: Path) -> Workspace:
     write_text(root / ".gitignore", GITIGNORE)
     write_text(root / "params.yaml", yaml.safe_dump(_params()))
     write_text(root / "requirements.lock", "numpy==2.4.0\n")
+    write_text(root / "network.py", "FILTERS = 16\n")
+    write_text(root / "training" / "loss.py", "SMOOTH = 1.0\n")
     write_text(root / "dvc.yaml", yaml.safe_dump({"stages": _stages()}))
     _deliver(workspace.dataset(DATASET))
     dvc(root, "add", "--quiet", "data")
@@ -98,7 +100,11 @@ def copy(template: Workspace, root: Path) -> Workspace:
     shutil.copytree(template.root, root, symlinks=True)
     with sqlite3.connect(root / "mlflow.db") as db:
         old, new = template.mlflow_artifacts.as_uri(), (root / "mlruns").as_uri()
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+        for table, column in (
+            ("experiments", "artifact_location"), ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"), ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):  # fmt: skip
             db.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (old, new))
     workspace = Workspace(root, root)
     for name, model in config.read(template.models_config).items():
@@ -150,7 +156,11 @@ def retrain(
     model_digest = digest(made / "model")
     client = mlflow_record.client(workspace)
     experiment = client.get_experiment_by_name(RECIPE)
-    run = client.create_run(experiment.experiment_id)
+    run = client.create_run(experiment.experiment_id, tags={"segtrail.recipe": RECIPE})
+    client.log_param(run.info.run_id, "training.steps", 3)
+    for step, loss in enumerate((0.9, 0.5, 0.4)):
+        client.log_metric(run.info.run_id, "loss", loss, timestamp=1_760_000_000_000, step=step)
+    client.log_text(run.info.run_id, "step,loss\n", "history.csv")
     client.set_terminated(run.info.run_id)
     data = data_version.of_folder(workspace.dataset(DATASET))
     write_text(made / "examples" / "manifest.parquet", f"made from {data.dvc_md5}")
@@ -309,6 +319,7 @@ def _deliver(folder: Path) -> None:
     for name, png in _images().items():
         (folder / "images").mkdir(parents=True, exist_ok=True)
         (folder / "images" / f"{name}.png").write_bytes(png)
+        write_bytes(folder / "masks" / f"{name}.png", png)
         split = {"one": "train", "two": "test"}[name]
         digest = sha256_bytes(png)
         rows.append(f"{name},{digest},{'0' * 64},{digest},1,dark-grey,{name},0,{split},")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.promotion import agreement, canary, candidate, doing, steps
+from components.promotion import agreement, canary, candidate, doing, record
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.plan import Plan
-from lineage import ledger, signature
+from lineage import approvals, ledger, provenance, signature
 from lineage.ledger import Entry
 from segtrail.errors import SegtrailError, StageError
 from segtrail.params import load_recipe
@@ -53,7 +53,9 @@ def show_canary(
             says = f"v{out.version} is out as the canary already"
             return Promotion(name, out.version, digest, changed=False, says=[says])
         canary.refuse_another(workspace, name, "another canary")
-        candidate.check(workspace, name, digest, allow_dirty=allow_dirty, again=again)
+        candidate.check(
+            workspace, name, digest, allow_dirty=allow_dirty, again=again, is_canary=True
+        )
         plan = candidate.prepare(workspace, name, digest, by, again)
         plan.canary = True
         return doing.walk(plan)
@@ -80,14 +82,19 @@ def confirm_canary(workspace: Workspace, name: str, *, by: str | None = None) ->
                 f'v{plan.previous}" && segtrail gate --recipe {name}   '
                 "(and to promote it then: --again)",
             )
+        doing.require_stored(plan)
         signature.refuse_unsigned(
             name, plan.version, plan.details, load_recipe(workspace, name).promotion.signatures
         )
+        content = (plan.folder / provenance.IN_MODEL).read_bytes()
+        verdict = provenance.verdict(provenance.parse(content))
+        approved = candidate.require_approved(workspace, name, verdict)
         plan.by = by
         kept = (*doing.OF_A_VERSION, "uncommitted", "previous", "test_split", "again")
         plan.details = {key: plan.details[key] for key in kept if key in plan.details}
         plan.details["canary"] = out.seq
-        doing.require_stored(plan)
+        if approved:
+            plan.details[approvals.DETAIL] = approved
         return doing.walk(plan)
 
 
@@ -116,7 +123,7 @@ def abort_canary(
         except SegtrailError as e:
             rest = f"the rest: segtrail promote --recipe {name} --recover"
             lines += doing.told([f"{e.message}; {rest}"])
-        made = steps.commit_ledger(plan, f"Abort the canary {name} v{plan.version}: {reason}")
+        made = record.commit(workspace, name, f"Abort the canary {name} v{plan.version}: {reason}")
         lines += doing.told([f"git: ledger committed in {made[:12]}"])
         return Promotion(name, plan.version, plan.model_digest, changed=True, says=lines)
 

@@ -10,7 +10,7 @@ from components import registry
 from components.promotion import again as words
 from components.promotion import agreement
 from components.promotion.plan import Plan
-from lineage import dvc_files, forced, golden, ledger, provenance, signature, verdicts
+from lineage import approvals, dvc_files, forced, golden, ledger, provenance, signature, verdicts
 from lineage.gather import gather
 from segtrail import git, saved_model
 from segtrail.artifacts import (
@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 
 
 def check(
-    workspace: Workspace, name: str, digest: str, *, allow_dirty: bool, again: str | None = None
+    workspace: Workspace,
+    name: str,
+    digest: str,
+    *,
+    allow_dirty: bool,
+    again: str | None = None,
+    is_canary: bool = False,
 ) -> None:
     """Refuses a candidate that has not earned promotion, or could not be proved later.
 
@@ -40,7 +46,8 @@ def check(
             `fail`, and nobody forced the candidate past it; or a limit is not kept.
         InsufficientEvidenceError: The gate said so, and nobody did; or a limit's rule said so.
         StageError: Infra validation failed; a result is about another model; the verdict was
-            reached by other rules or against another champion; code is not committed;
+            reached by other rules or against another champion; too few people approved it, unless
+            it is to be a canary; code is not committed;
             `dvc.lock` in the commit does not record the candidate.
         LineageError: This ledger is not the one that what serves was promoted by.
     """
@@ -58,6 +65,8 @@ def check(
         _check_forced(workspace, name, verdict)
     _check_up_to_date(workspace, name, verdict)
     _check_serves(workspace, name, infra)
+    if not is_canary:
+        require_approved(workspace, name, verdict)
     dirty = git.dirty_paths(workspace.root)
     if dirty and not allow_dirty:
         more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
@@ -83,6 +92,20 @@ def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -
             "of the ledger)",
             f"segtrail gate --recipe {name}",
         )
+
+
+def require_approved(
+    workspace: Workspace, name: str, verdict: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Returns who approved a candidate as it was judged.
+
+    Raises:
+        StageError: Fewer than the recipe asks for.
+    """
+    found, lacking = approvals.ask(workspace, name, verdict)
+    if lacking:
+        raise StageError(f"{name}: not promoted: {lacking}", approvals.hint(name))
+    return found
 
 
 def _check_serves(workspace: Workspace, name: str, infra: Mapping[str, Any]) -> None:
@@ -147,6 +170,7 @@ def prepare(
             "previous": previous,
             "test_split": facts.verdict.get("test_split"),
             **({"forced": facts.verdict["forced"]} if facts.verdict.get("forced") else {}),
+            **({approvals.DETAIL: facts.approvals} if facts.approvals else {}),
             **said,
         },
         source=source,
@@ -172,6 +196,7 @@ def _known(plan: Plan, previous: int | None, by: str | None, said: Mapping[str, 
         "uncommitted",
         "test_split",
         "forced",
+        approvals.DETAIL,
     )
     plan.by = by
     plan.details = {

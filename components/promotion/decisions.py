@@ -1,15 +1,15 @@
-"""What is decided about a candidate that is not promoted, or not yet: rejections and forces."""
+"""What is decided about a candidate before it is promoted: rejections, forces, approvals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from components.promotion import agreement
+from components.promotion import agreement, record
 from components.promotion.lock import exclusive
-from lineage import forced, keys, ledger
-from segtrail import git
+from lineage import approvals, forced, keys, ledger, signature
 from segtrail.errors import StageError
+from segtrail.params import load_recipe
 from segtrail.workspace import Workspace
 
 
@@ -68,6 +68,43 @@ def force(
     return _record(workspace, name, ledger.FORCED, verdict, details, by, subject)
 
 
+def approve(
+    workspace: Workspace, name: str, verdict: Mapping[str, Any], *, by: str, reason: str
+) -> ledger.Entry | None:
+    """Writes in the ledger that a person approves a candidate as it was judged, and commits it.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        verdict: See `force`.
+        by: Who claims to approve.
+        reason: On what grounds.
+
+    Returns:
+        The entry, or None when the ledger says the same already.
+
+    Raises:
+        StageError: The candidate did not pass, and nobody forced it; or this person did.
+        ConfigError: The recipe demands signatures, and the key is not this person's.
+        LineageError: This ledger is not the one that what serves was promoted by.
+    """
+    word = verdict.get("forced")
+    if verdict["verdict"] != "pass" and not word:
+        raise StageError(
+            f"{name}: the verdict is {verdict['verdict']!r}; what did not pass cannot be approved",
+            f"segtrail gate --recipe {name}   (says why; --force is another person's)",
+        )
+    if word and word["by"].casefold() == by.casefold():
+        raise StageError(
+            f"{name}: {by} forced this candidate past the gate; somebody else has to approve it"
+        )
+    if load_recipe(workspace, name).promotion.signatures == signature.REQUIRED:
+        signature.require_key_of(workspace.root, name, by)
+    subject = f"Approve {name} {verdict['model_digest'][:12]}: {reason}"
+    details = approvals.details(verdict, reason)
+    return _record(workspace, name, ledger.APPROVED, verdict, details, by, subject)
+
+
 def _record(
     workspace: Workspace,
     name: str,
@@ -83,7 +120,7 @@ def _record(
         entries = ledger.read(path)
         agreement.serving_version(workspace, name, entries)
         known = [e for e in entries if e.event == event]
-        if event == ledger.FORCED:  # another name is another word, and so is a signed one
+        if event != ledger.REJECTED:  # another name is another word, and so is a signed one
             signs = keys.signer_of_environment() is not None
             known = [e for e in known if e.by == by and (e.signature or not signs)]
         if any(e.model_digest == digest and _same(e.details, details) for e in known):
@@ -91,8 +128,7 @@ def _record(
         entry = ledger.append(
             path, event, version=None, model_digest=digest, by=by, details=details
         )
-        relative = path.relative_to(workspace.root).as_posix()
-        git.commit(workspace.root, [relative], subject)
+        record.commit(workspace, name, subject)
     return entry
 
 
@@ -101,7 +137,8 @@ def _same(known: Mapping[str, Any], details: Mapping[str, Any]) -> bool:
 
     def told(of: Mapping[str, Any]) -> dict[str, Any]:
         kept = ("rule", "kind", "verdict")
-        limits = [{k: r[k] for k in kept} if r["kind"] == "limit" else r for r in of["rules"]]
+        rules = of.get("rules", [])
+        limits = [{k: r[k] for k in kept} if r["kind"] == "limit" else r for r in rules]
         return {**of, "rules": limits}
 
     return told(known) == told(details)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from components.promotion import live, recovery
 from components.promotion import walk as walking
 from components.promotion.plan import Plan
-from lineage import ledger, signature
+from lineage import approvals, ledger, signature
 from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError, StageError
 from segtrail.progress import say
 from segtrail.workspace import Workspace
 
 # however often it serves
-OF_A_VERSION = ("provenance_sha256", signature.DETAIL, "git_commit", "forced")
+OF_A_VERSION = ("provenance_sha256", signature.DETAIL, "git_commit", "forced", approvals.DETAIL)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from components import registry
-from components.promotion import agreement, canary, changeover, steps, walk
+from components.promotion import agreement, canary, changeover, record, steps, walk
 from components.promotion.plan import LED_FROM, Plan
 from lineage import ledger
 from segtrail import git
@@ -49,8 +49,10 @@ def recover(workspace: Workspace, name: str) -> Iterator[str]:
         for line in _settle(Plan.of_intent(workspace, current)):
             yield f"{name}: {line}"
     elif _is_uncommitted(workspace, name):
-        git.commit(workspace.root, [_ledger_path(workspace, name)], f"Ledger of {name}")
+        record.commit(workspace, name, f"Ledger of {name}")
         yield f"{name}: ledger committed"
+    if record.keep_head(workspace, name):
+        yield f"{name}: MLflow keeps the head of the ledger"
 
 
 def _close(plan: Plan, serving: int | None) -> Iterator[str]:
@@ -109,10 +111,6 @@ def _lead(plan: Plan) -> list[str]:
     return [f"{found}: it missed a change, and was told again"]
 
 
-def _ledger_path(workspace: Workspace, name: str) -> str:
-    return workspace.ledger(name).relative_to(workspace.root).as_posix()
-
-
 def _is_uncommitted(workspace: Workspace, name: str) -> bool:
-    path = _ledger_path(workspace, name)
+    path = record.path_of(workspace, name)
     return bool(git.run(workspace.root, "status", "--porcelain=v1", "--", path))

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components import registry
-from components.promotion import canary, changeover
+from components.promotion import canary, changeover, record
 from components.promotion.plan import LED_FROM, Plan
 from lineage import golden, golden_answers, ledger
-from segtrail import git
+from lineage.ledger_head import MESSAGE, Head
+from segtrail import git, git_objects
 from segtrail.errors import LineageError
 from serving import config, store
 
@@ -70,7 +71,8 @@ def finish(plan: Plan) -> str:
 
 def commit(plan: Plan) -> str:
     """Commits the ledger alone."""
-    made = commit_ledger(plan, f"{_verb(plan)} {plan.recipe} v{plan.version}")
+    message = f"{_verb(plan)} {plan.recipe} v{plan.version}"
+    made = record.commit(plan.workspace, plan.recipe, message)
     return f"git: ledger committed in {made[:12]}"
 
 
@@ -78,18 +80,12 @@ def tag(plan: Plan) -> str:
     """Tags the commit that holds the ledger's `done`."""
     root = plan.workspace.root
     if git.tag_target(root, plan.tag) is None:
-        path = plan.ledger.relative_to(root).as_posix()
+        path = record.path_of(plan.workspace, plan.recipe)
         holds = git.run(root, "log", "-1", "--format=%H", "--", path)
-        message = f"{plan.recipe} v{plan.version}: model {plan.model_digest}"
+        head = Head.of(git_objects.show(root, holds, path))
+        message = f"{plan.recipe} v{plan.version}: model {plan.model_digest}\n\n{MESSAGE}{head}"
         git.tag(root, plan.tag, holds, message)
     return f"git: tag {plan.tag}"
-
-
-def commit_ledger(plan: Plan, message: str) -> str:
-    """Commits the ledger file when it changed; returns the commit that holds it."""
-    root = plan.workspace.root
-    path = plan.ledger.relative_to(root).as_posix()
-    return git.commit(root, [path], message) or git.head(root)
 
 
 Step = Callable[[Plan], str]

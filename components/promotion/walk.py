@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from components import registry
-from components.promotion import canary, changeover, steps
+from components.promotion import canary, changeover, record, steps
 from components.promotion.plan import Plan
 from lineage import ledger
 from segtrail.errors import LineageError, SegtrailError, ServingError, StageError
@@ -70,7 +70,8 @@ def close(plan: Plan, event: str, why: str) -> str:
             "kept": kept,
         },
     )
-    steps.commit_ledger(plan, f"{event.capitalize()}: {plan.recipe} v{plan.version}")
+    message = f"{event.capitalize()}: {plan.recipe} v{plan.version}"
+    record.commit(plan.workspace, plan.recipe, message)
     return f"{plan.recipe}: v{plan.version} {event}: {why}"
 
 

@@ -24,7 +24,9 @@ class Kept:
 
 @pytest.fixture(autouse=True)
 def at_the_commit(monkeypatch):
-    monkeypatch.setattr(links_source.git, "show", lambda root, commit, path: PARAMS.read_bytes())
+    monkeypatch.setattr(
+        links_source.git_objects, "show", lambda root, commit, path: PARAMS.read_bytes()
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
