@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,13 @@ def audit(
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not re-hash the data; the exit code is 6 then.")
     ] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--folder", metavar="DIR", help="A SavedModel elsewhere: which one is it?"),
+    ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Bring what DVC's cache lacks from the remote first.")
+    ] = False,
     signed: Annotated[
         bool, typer.Option("--signed", help="What is not signed is broken, not a warning.")
     ] = False,
@@ -46,15 +54,17 @@ def audit(
 ) -> None:
     """Check the chain from what serves back to the data.
 
-    Link by link, and read-only. Exit code 0: every link holds; 5: a link is broken; 6: some
-    could not be checked. A server is asked with --target alone; TLS is that of serving.tls of the
-    recipe, if it is its server, or of the options.
+    Link by link, and read-only, but for DVC's cache with --fetch. Exit code 0: every link holds;
+    5: a link is broken; 6: some could not be checked. A server is asked with --target alone; TLS is
+    that of serving.tls of the recipe, if it is its server, or of the options.
 
     \b
     Examples:
       segtrail audit nuclei
       segtrail audit nuclei --version 2 --json
       segtrail audit nuclei --signed
+      segtrail audit nuclei --fetch
+      segtrail audit nuclei --folder /srv/app/model
       segtrail audit nuclei --target gpu-1:8500
       segtrail audit nuclei --target gpu-1:8500 --tls-ca ca.crt
     """
@@ -62,6 +72,10 @@ def audit(
     from lineage.link import exit_code
     from segtrail.workspace import Workspace
 
+    if folder and target:
+        raise typer.BadParameter("--folder and --target exclude each other")
+    if fetch and quick:
+        raise typer.BadParameter("--fetch and --quick exclude each other")
     workspace = Workspace.find()
     check_recipe(workspace, recipe)
     tls = None
@@ -70,8 +84,9 @@ def audit(
     elif any((tls_ca, tls_certificate, tls_key, tls_name)):
         raise typer.BadParameter("--tls-... are of --target HOST:PORT, the server to be asked")
     links = run(
-        workspace, recipe, version=version, target=target, tls=tls, quick=quick, signed=signed
-    )
+        workspace, recipe, version=version, target=target, tls=tls, folder=folder, quick=quick,
+        fetch=fetch, signed=signed,
+    )  # fmt: skip
     code = exit_code(links)
     if as_json:
         rows = [{"name": link.name, "state": link.state, "says": link.says} for link in links]

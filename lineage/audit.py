@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lineage import (
@@ -20,7 +21,7 @@ from lineage import (
     links_source,
 )
 from lineage.evidence import Evidence
-from lineage.link import BROKEN, NOT_CHECKED, Link, exit_code, look
+from lineage.link import BROKEN, HELD, NOT_CHECKED, Link, exit_code, look
 from segtrail.errors import LineageError, SegtrailError, ServingError
 from segtrail.workspace import Workspace
 from serving import config, store
@@ -33,7 +34,7 @@ __all__ = ["Link", "audit", "exit_code"]
 
 Check = Callable[[Evidence], str]
 
-_LIVE = "live server"
+_LIVE, _FOLDER, _REMOTE = "live server", "given folder", "remote"
 _CHAIN: tuple[tuple[str, Check], ...] = (
     ("serving configuration", links_model.configured),
     ("model store", links_model.stored),
@@ -69,7 +70,9 @@ def audit(
     version: int | None = None,
     target: str | None = None,
     tls: Tls | None = None,
+    folder: Path | None = None,
     quick: bool = False,
+    fetch: bool = False,
     signed: bool = False,
 ) -> list[Link]:
     """Returns every link of the lineage of one served model. Never raises for a broken one.
@@ -81,7 +84,10 @@ def audit(
         target: `host:port` of a live server to start from; by default the serving
             configuration.
         tls: How to trust that server; None: in clear.
+        folder: A SavedModel somewhere else, such as a copy that was deployed by hand: of which
+            version it is, is told by its digest.
         quick: Do not re-hash the data; that link is then `not checked`.
+        fetch: Bring what DVC's cache lacks from the remote first; nothing else is written.
         signed: What is not signed is broken, whatever the recipe says.
     """
     links: list[Link] = []
@@ -90,6 +96,11 @@ def audit(
         from serving.endpoint import Endpoint
 
         endpoint = Endpoint(target, tls)
+    if folder is not None:
+        links.append(look(_FOLDER, lambda: links_model.elsewhere(workspace, name, folder, version)))
+        if links[0].state == BROKEN:
+            return links + [Link(each, NOT_CHECKED, "of which model?") for each, _ in _CHAIN]
+        version = links_model.version_of(workspace, name, folder)
     if version is None and not target and not _was_promoted(workspace, name):
         says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
         return [Link(each, NOT_CHECKED, says) for each, _ in _CHAIN]
@@ -105,8 +116,11 @@ def audit(
         rest = (each for each, _ in _CHAIN if each not in done)
         return links + [Link(each, NOT_CHECKED, "no version is known to serve") for each in rest]
     evidence = Evidence(workspace, name, version, quick, signed)
-    if endpoint and not links:
+    if endpoint and not any(link.name == _LIVE for link in links):
         links.append(look(_LIVE, lambda: links_model.live(evidence, endpoint)))
+    if fetch:
+        links.append(look(_REMOTE, lambda: links_data.fetched(evidence)))
+        evidence.fetched = links[-1].state == HELD
     return links + [look(each, partial(check, evidence)) for each, check in _CHAIN]
 
 

@@ -5,7 +5,7 @@ DVC tracks the whole of `data/` in one `data.dvc`; a dataset is the part below i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +52,13 @@ class Rehash:
         sha256: `{path: hex SHA-256}` of the files that could be read.
         problems: One line a file that is missing or is not what its name says.
         erased: The files that are missing because a tombstone says so, by path.
+        missing: Of those with a problem, the files that the cache lacks.
     """
 
     sha256: Mapping[str, str]
     problems: list[str]
     erased: Mapping[str, Erased]
+    missing: Sequence[str] = ()
 
     @property
     def sha256_root(self) -> str | None:
@@ -122,19 +124,21 @@ def verify_bytes(root: Path, files: Mapping[str, str]) -> Rehash:
     cache = dvc_files.cache_folder(root)
     sha256: dict[str, str] = {}
     erased: dict[str, Erased] = {}
-    problems = []
+    problems, missing = [], []
     graves: Mapping[str, Erased] | None = None
     for name, md5 in files.items():
         try:
             sha256[name] = sha256_bytes(dvc_files.read_object(cache, md5))
-        except LineageError as e:
-            if graves is None:
-                graves = erased_files(root)
-            if md5 in graves and not dvc_files.object_path(cache, md5).exists():
+        except dvc_files.MissingError as e:
+            graves = erased_files(root) if graves is None else graves
+            if md5 in graves:
                 erased[name] = graves[md5]
             else:
+                missing.append(name)
                 problems.append(f"{name}: {e.message}")
-    return Rehash(sha256, problems, erased)
+        except LineageError as e:
+            problems.append(f"{name}: {e.message}")
+    return Rehash(sha256, problems, erased, missing)
 
 
 def erased_files(root: Path) -> Mapping[str, Erased]:

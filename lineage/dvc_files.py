@@ -17,6 +17,11 @@ import yaml
 from segtrail import git_objects, telemetry
 from segtrail.errors import LineageError, WorkspaceError
 
+
+class MissingError(LineageError):
+    """DVC's cache lacks an object, as in a clone that did not fetch it: nothing is wrong."""
+
+
 DIR = ".dir"  # ends the md5 of a folder
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
@@ -60,13 +65,14 @@ def read_object(cache: Path, md5: str) -> bytes:
     """Returns cached content whose md5 was checked.
 
     Raises:
-        LineageError: It is not in the cache, or is not what its name says.
+        MissingError: It is not in the cache.
+        LineageError: It is not what its name says.
     """
     path = object_path(cache, md5)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise LineageError(
+        raise MissingError(
             f"{md5} is not in DVC's cache; `dvc fetch` may bring it", "dvc fetch"
         ) from None
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -135,6 +141,10 @@ class Lock:
     def output(self, stage: str, path: str) -> str | None:
         """Returns the md5 that `stage` recorded of its output `path`."""
         return self._md5(stage, "outs", path)
+
+    def outputs(self, stage: str) -> list[str]:
+        """Returns the md5 of each thing that a stage made."""
+        return [str(item["md5"]) for item in self.stages.get(stage, {}).get("outs", [])]
 
     def dependencies(self) -> Iterator[tuple[str, str, str]]:
         """Yields stage, path and md5 of whatever a stage depends on."""

@@ -31,6 +31,7 @@ class Evidence:
     recipe: str
     version: int
     quick: bool = False  # leave out what takes long: re-hashing the data
+    fetched: bool = False  # what the cache lacked was asked of the remote: what is missing is lost
     signed: bool = False  # what is not signed is broken, whatever the recipe says
 
     @property
@@ -126,7 +127,8 @@ class Evidence:
     @cached_property
     def tree(self) -> dict[str, str]:
         """`{path: md5}` of the data set at the commit."""
-        return data_version.tree(self.root, rest_on(lambda: self.commit), self.dataset)
+        commit = rest_on(lambda: self.commit)
+        return self._if_there(lambda: data_version.tree(self.root, commit, self.dataset))
 
     @cached_property
     def stored_files(self) -> dict[str, str]:
@@ -149,9 +151,24 @@ class Evidence:
 
     def output(self, path: str) -> bytes:
         """Returns a file that a stage made, as recorded at the commit."""
-        return dvc_files.output_at(
-            self.root, self.commit, rest_on(lambda: self.lock), self.cache, path
+        lock = rest_on(lambda: self.lock)
+        return self._if_there(
+            lambda: dvc_files.output_at(self.root, self.commit, lock, self.cache, path)
         )
+
+    def data_file(self, name: str) -> bytes:
+        """Returns one file of the dataset at the commit."""
+        files = rest_on(lambda: self.tree)
+        return self._if_there(lambda: data_version.read_file(self.root, files, name))
+
+    def _if_there(self, read: Callable[[], T]) -> T:
+        """Reads of DVC's cache; what it never had cannot be checked, unless the remote lacks it."""
+        try:
+            return read()
+        except dvc_files.MissingError as e:
+            if self.fetched:
+                raise
+            raise NotChecked(f"{e.message.split(';')[0]}: segtrail audit --fetch") from None
 
     def _what_differs(self, found: Mapping[str, str]) -> str:
         try:

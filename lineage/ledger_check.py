@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lineage import keys, ledger
+from lineage import keys, ledger, ledger_head, mlflow_record
 from lineage.keys import Trusted
 from lineage.ledger import Entry
-from segtrail import git_objects
+from lineage.ledger_head import Head
+from segtrail import git, git_objects
 from segtrail.errors import LineageError, WorkspaceError
 from segtrail.workspace import Workspace
 
@@ -63,6 +64,35 @@ def check(workspace: Workspace, recipe: str) -> Checked:
     found = {entry.seq: ledger.signed_by(entry, known) for entry in entries}
     signers = {seq: each for seq, each in found.items() if each is not None}
     return Checked(entries, signers, len(held.splitlines()))
+
+
+def check_heads(workspace: Workspace, recipe: str) -> tuple[Head | None, int]:
+    """Compares a ledger with what MLflow and git's tags of promotions have seen of it.
+
+    Returns:
+        The head that MLflow keeps, None where an older segtrail wrote the ledger last; and how
+        many tags there are.
+
+    Raises:
+        LineageError: The ledger does not continue what one of them has seen.
+    """
+    path, root = workspace.ledger(recipe), workspace.root
+    content = path.read_bytes()
+    seen = Head.parse(mlflow_record.model_tag(workspace, recipe, ledger_head.TAG))
+    if seen is not None and (missing := seen.missing(content)):
+        raise LineageError(f"of the ledger that MLflow has seen, {missing}")
+    tags = git.tags(root, f"{recipe}/v*")
+    then = git_objects.show_each(
+        root, [f"refs/tags/{tag}" for tag in tags], path.relative_to(root).as_posix()
+    )
+    for (tag, message), held in zip(tags.items(), then, strict=True):
+        told = Head.of_message(message)
+        for head in filter(None, (Head.of(held), told)):
+            if missing := head.missing(content):
+                raise LineageError(f"of the ledger at the tag {tag}, {missing}")
+        if told is not None and seen is None:
+            raise LineageError("MLflow keeps no head of it, though it did at the promotion")
+    return seen, len(tags)
 
 
 def _first_difference(content: bytes, held: bytes) -> int:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import csv
 import io
 
-from lineage import data_version, dvc_files
+from lineage import data_version, dvc_files, dvc_remote
 from lineage.evidence import Evidence, rest_on, same
 from lineage.gather import parse_deliveries
 from lineage.link import NotChecked
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
+
+_READ = ("validate", "evaluate")  # whose results are compared
+
+
+def fetched(e: Evidence) -> str:
+    """What DVC's cache lacks of this version was brought from the remote."""
+    data = data_version.data_md5_at(e.root, rest_on(lambda: e.commit))
+    outputs = [md5 for stage in _READ for md5 in rest_on(lambda: e.lock).outputs(stage)]
+    came = dvc_remote.fetch(e.root, [data, *outputs])
+    below = [dvc_files.read_listing(e.cache, md5) for md5 in outputs if md5.endswith(dvc_files.DIR)]
+    files = [*e.tree.values(), *(md5 for listing in below for md5 in listing.values())]
+    came += dvc_remote.fetch(e.root, files)
+    return f"{came} files came from the remote" if came else "DVC's cache lacked nothing"
 
 
 def versioned(e: Evidence) -> str:
@@ -34,6 +47,11 @@ def rehashed(e: Evidence) -> str:
         raise NotChecked("left out of a quick audit")
     files = rest_on(lambda: e.tree)
     found = data_version.verify_bytes(e.root, files)
+    if found.missing and len(found.missing) == len(found.problems) and not e.fetched:
+        raise NotChecked(
+            f"{len(found.missing)} of {len(files)} files are not in DVC's cache, such as "
+            f"{found.missing[0]}: segtrail audit --fetch"
+        )
     if found.problems:
         raise LineageError(f"{len(found.problems)} files: {found.problems[0]}")
     expected = e.dependency(f"data/{e.dataset}")["digest"]["sha256"]
@@ -65,13 +83,12 @@ def _erased(found: data_version.Rehash, files: int, root: str) -> str:
 
 def delivered(e: Evidence) -> str:
     """`deliveries.csv` and `splits.csv` of the data version are what the provenance names."""
-    files = rest_on(lambda: e.tree)
-    rows = parse_deliveries(data_version.read_file(e.root, files, "deliveries.csv"))
+    rows = parse_deliveries(e.data_file("deliveries.csv"))
     for row in rows:
         item = e.dependency(f"delivery/{row['delivery']}")
         what = f"the source archive of {row['delivery']}"
         same(what, row["source_sha256"], item["digest"]["sha256"])
-    splits = data_version.read_file(e.root, files, "splits.csv")
+    splits = e.data_file("splits.csv")
     expected = e.dependency("splits.csv")["digest"]["sha256"]
     same("the SHA-256 of splits.csv", sha256_bytes(splits), expected)
     images = _check_disjoint(splits)

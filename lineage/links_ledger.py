@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lineage import ledger, ledger_check, ledger_head, mlflow_record
+from lineage import ledger, ledger_check
 from lineage.evidence import Evidence
 from lineage.ledger import Entry
 from lineage.ledger_check import Checked
-from lineage.ledger_head import Head
 from lineage.link import Warn
-from segtrail import git, git_objects
+from segtrail import git
 from segtrail.errors import LineageError
 from serving import config
 
@@ -52,25 +51,12 @@ def chained(e: Evidence) -> str:
 
 def headed(e: Evidence) -> str:
     """The ledger continues what MLflow, and git's tags of promotions, have seen of it."""
-    path = e.workspace.ledger(e.recipe)
-    content = path.read_bytes()
-    seen = Head.parse(mlflow_record.model_tag(e.workspace, e.recipe, ledger_head.TAG))
-    if seen is not None and (missing := seen.missing(content)):
-        raise LineageError(f"of the ledger that MLflow has seen, {missing}")
-    relative, said = path.relative_to(e.root).as_posix(), False
-    tags = git.tags(e.root, f"{e.recipe}/v*")
-    then = git_objects.show_each(e.root, [f"refs/tags/{tag}" for tag in tags], relative)
-    for (tag, message), held in zip(tags.items(), then, strict=True):
-        told = Head.of_message(message)
-        for head in filter(None, (Head.of(held), told)):
-            if missing := head.missing(content):
-                raise LineageError(f"of the ledger at the tag {tag}, {missing}")
-        said |= told is not None
-    if seen is None and (said or e.demands_signatures):
-        raise LineageError("MLflow has kept no head of it, though it did at the promotion")
+    seen, tags = ledger_check.check_heads(e.workspace, e.recipe)
+    if seen is None and e.demands_signatures:
+        raise LineageError("MLflow keeps no head of it")
     if seen is None:
         raise Warn("MLflow keeps no head of it, since an older segtrail wrote it last")
-    return f"continues line {seen.seq}, which MLflow has seen, and those at {len(tags)} tags"
+    return f"continues line {seen.seq}, which MLflow has seen, and those at {tags} tags"
 
 
 def _signed(e: Evidence, found: Checked, mine: Sequence[Entry]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lineage import (
     golden,
     golden_answers,
+    ledger,
     mlflow_record,
     provenance,
     run_digests,
@@ -15,13 +17,15 @@ from lineage import (
 )
 from lineage.evidence import Evidence, rest_on, same
 from lineage.link import NotChecked, Warn
+from segtrail import saved_model
 from segtrail.errors import LineageError
-from segtrail.files import root_digest, tree_digests
+from segtrail.files import root_digest, sha256_file, tree_digests
 from segtrail.saved_model import PROOF_FOLDER
 from segtrail.settings.serving import canary_of
 from serving import config
 
 if TYPE_CHECKING:
+    from segtrail.workspace import Workspace
     from serving.endpoint import Endpoint
 
 
@@ -50,6 +54,35 @@ def live(e: Evidence, endpoint: Endpoint) -> str:
     goldens = golden.read(e.folder / golden.FOLDER)
     answered = golden_answers.ask(target, e.recipe, e.version, goldens, tls)
     return f"{target} serves v{e.version}; {golden_answers.summary(answered, target)}"
+
+
+def version_of(workspace: Workspace, recipe: str, folder: Path) -> int | None:
+    """Returns the version that a SavedModel is, by the ledger and its digest; None: it is none.
+
+    Raises:
+        LineageError: The ledger cannot be read, or there is no such folder.
+        ValueError: It has symbolic links.
+    """
+    if not folder.is_dir():
+        raise LineageError(f"{folder}: is no folder")
+    digest = saved_model.digest(folder)
+    entries = ledger.read(workspace.ledger(recipe))
+    mine = [e for e in entries if ledger.is_kept(e) and e.model_digest == digest]
+    return mine[-1].version if mine else None
+
+
+def elsewhere(workspace: Workspace, recipe: str, folder: Path, version: int | None) -> str:
+    """A SavedModel outside of the store is a version that the ledger names, to the last byte."""
+    found = version_of(workspace, recipe, folder)
+    if found is None:
+        digest = saved_model.digest(folder)[:12]
+        raise LineageError(f"{folder}: its digest is {digest}, which no line of the ledger has")
+    same(f"the version in {folder}", found, version or found, "what is audited")
+    proof = folder / provenance.IN_MODEL
+    if proof.exists():
+        stored = workspace.models / recipe / str(found) / provenance.IN_MODEL
+        same("its provenance", sha256_file(proof), sha256_file(stored), "the store")
+    return f"{folder.name} is v{found}, to the last byte"
 
 
 def configured(e: Evidence) -> str:

@@ -17,7 +17,7 @@ import pytest
 from miniature import RECIPE
 
 from components.promote import champion, promote, recover, reject
-from components.promotion import candidate, changeover, live, steps
+from components.promotion import candidate, changeover, live, record, steps
 from lineage import ledger, mlflow_record, provenance
 from segtrail import git, saved_model
 from segtrail.artifacts import InfraValidation, Model, Verdict
@@ -342,7 +342,7 @@ def test_a_crash_of_the_recovery_itself_is_recovered(
     promote_and_crash(promoted, monkeypatch, NAMES.index("serve"))
     # The stored version is damaged, so that it must be undone although it is configured.
     miniature.flip(promoted.models / RECIPE / "2" / "saved_model.pb")
-    for module, name in ((changeover, "restore"), (store, "withdraw"), (steps, "commit_ledger")):
+    for module, name in ((changeover, "restore"), (store, "withdraw"), (record, "commit")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, _crash)
             with pytest.raises(Crash):

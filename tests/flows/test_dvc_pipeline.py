@@ -15,14 +15,15 @@ ALL = ["examples", "validate", "transform", "train", "evaluate"]
 PLUMBING = {
     f"segtrail/{name}.py"
     for name in (
-        "__init__", "artifacts", "errors", "expectations", "files", "git", "params",
-        "params_errors", "progress", "recipe", "secrets", "telemetry", "words", "workspace",
+        "__init__", "artifacts", "errors", "expectations", "files", "git", "git_objects",
+        "params", "params_errors", "progress", "recipe", "secrets", "telemetry", "words", "workspace",
     )
 }  # fmt: skip
 # What training remembers, not what it learns: no reason to train again.
 REMEMBERING = {
     "lineage/data_version.py", "lineage/dataset_source.py", "lineage/dvc_files.py",
-    "lineage/mlflow_record.py", "segtrail/code.py", "segtrail/tombstones.py",
+    "lineage/mlflow_facts.py", "lineage/mlflow_record.py", "lineage/mlflow_sqlite.py",
+    "segtrail/code.py", "segtrail/tombstones.py",
 }  # fmt: skip
 
 

@@ -328,7 +328,6 @@ MUTATIONS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "data: an image": (in_cache("data/tiny/images/one.png"), DATA),
     "data: a mask": (in_cache("data/tiny/masks/two.png"), DATA),
     "data: an image for another": (other_image, DATA),
-    "data: an image lost": (lost_in_cache("data/tiny/images/two.png"), DATA),
     "data: a split": (other_split, "deliveries and splits"),
     "data: the split ledger's bytes": (in_cache("data/tiny/splits.csv"), DATA),
     "data: a delivery": (in_cache("data/tiny/deliveries.csv"), "deliveries and splits"),
@@ -354,7 +353,6 @@ MUTATIONS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "git: tag removed": (lambda w: git.run(w.root, "tag", "-d", "demo/v2"), "git tag"),
     "git: tag's message": (reword_tag, "ledger head"),
     "validation": (in_cache(f"{RESULTS}/validation/result.json"), "validation"),
-    "validation: lost": (lost_in_cache(f"{RESULTS}/validation/result.json"), "validation"),
     "evaluation": (in_cache(f"{RESULTS}/evaluation/metrics.json"), "evaluation"),
     "evaluation: each image": (in_cache(f"{RESULTS}/evaluation/per_image.parquet"), "evaluation"),
     "verdict: value": (in_statement('"value": 0.75', '"value": 0.95'), "provenance"),
@@ -482,6 +480,57 @@ def test_a_change_breaks_its_link(workspace: Workspace, name: str) -> None:
     expected = {link} | BESIDE.get(name, set())
     assert set(broken(links)) == expected, {each.name: each.says for each in links}
     assert exit_code(links) == 5
+
+
+LOST = {
+    "data/tiny/images/two.png": DATA, "data/tiny/splits.csv": "deliveries and splits",
+    f"{RESULTS}/validation/result.json": "validation",
+    f"{RESULTS}/evaluation/metrics.json": "evaluation",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LOST)
+def test_what_the_cache_lacks_is_not_checked_and_comes_from_the_remote(
+    workspace: Workspace, path: str, tmp_path: Path
+) -> None:
+    add_remote(workspace, tmp_path)
+    miniature.dvc(workspace.root, "push", "--quiet")
+    lost_in_cache(path)(workspace)
+    links = {each.name: each for each in audit(workspace, RECIPE)}
+    assert links[LOST[path]].state == "not checked"
+    assert links[LOST[path]].says.endswith("segtrail audit --fetch")
+    assert exit_code(links.values()) == 6
+    links = {each.name: each for each in audit(workspace, RECIPE, fetch=True)}
+    assert links["remote"].says == "1 files came from the remote", links
+    assert exit_code(links.values()) == 0
+
+
+def test_what_the_remote_lacks_is_lost(workspace: Workspace, tmp_path: Path) -> None:
+    lost_in_cache("data/tiny/images/two.png")(workspace)
+    (found,) = [x for x in audit(workspace, RECIPE, fetch=True) if x.name == "remote"]
+    assert (found.state, "DVC says: " in found.says) == ("broken", True), found  # there is none
+    add_remote(workspace, tmp_path)
+    found = broken(audit(workspace, RECIPE, fetch=True))
+    assert found["remote"] == "the remote lacks 1 of 1 files"
+
+
+def add_remote(w: Workspace, folder: Path) -> None:
+    miniature.dvc(w.root, "remote", "add", "--quiet", "--default", "store", str(folder / "store"))
+
+
+def test_a_copy_elsewhere_is_known_by_its_bytes(workspace: Workspace, tmp_path: Path) -> None:
+    copied = tmp_path / "deployed"
+    shutil.copytree(folder(workspace), copied)
+    links = audit(workspace, RECIPE, folder=copied)
+    assert (links[0].says, exit_code(links)) == ("deployed is v2, to the last byte", 0)
+    links = audit(workspace, RECIPE, folder=copied, version=1)
+    assert "the version in" in broken(links)["given folder"]
+    miniature.flip(copied / "saved_model.pb")
+    links = audit(workspace, RECIPE, folder=copied)
+    assert "which no line of the ledger" in broken(links)["given folder"]
+    assert {link.state for link in links[1:]} == {"not checked"}
+    links = audit(workspace, RECIPE, folder=tmp_path / "none")
+    assert "is no folder" in broken(links)["given folder"]
 
 
 def test_there_are_enough_of_them() -> None:

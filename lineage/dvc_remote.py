@@ -1,0 +1,46 @@
+"""Brings objects that DVC's cache lacks from the remote, by their md5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lineage import dvc_files
+from segtrail import telemetry
+from segtrail.errors import LineageError
+
+
+def fetch(root: Path, md5s: Iterable[str]) -> int:
+    """Copies those of these objects into DVC's cache that it lacks; nothing else is written.
+
+    Not by `dvc fetch`, which takes a folder for whole whose listing the cache has.
+
+    Args:
+        root: The workspace.
+        md5s: As DVC names them; of a folder, its listing alone.
+
+    Returns:
+        How many came.
+
+    Raises:
+        LineageError: There is no remote, it does not answer, or lacks some of them.
+    """
+    cache = dvc_files.cache_folder(root)
+    lacking = [md5 for md5 in set(md5s) if not dvc_files.object_path(cache, md5).exists()]
+    if not lacking:
+        return 0
+    telemetry.switch_off()
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    try:
+        with Repo(str(root)) as repo:
+            repo.cloud.pull({HashInfo("md5", md5) for md5 in lacking})
+    except DvcException as e:
+        raise LineageError(f"DVC says: {e}", "dvc remote list; docs/remotes.md") from None
+    except Exception as e:  # whatever a remote's own library raises
+        raise LineageError(f"the remote: {type(e).__name__}: {e}") from None
+    if left := sum(not dvc_files.object_path(cache, md5).exists() for md5 in lacking):
+        raise LineageError(f"the remote lacks {left} of {len(lacking)} files")
+    return len(lacking)
