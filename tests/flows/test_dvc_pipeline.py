@@ -16,7 +16,8 @@ PLUMBING = {
     f"segtrail/{name}.py"
     for name in (
         "__init__", "artifacts", "errors", "expectations", "files", "git", "git_objects",
-        "params", "params_errors", "progress", "recipe", "secrets", "telemetry", "words", "workspace",
+        "params", "params_errors", "progress", "recipe", "secrets", "telemetry", "words",
+        "workspace",
     )
 }  # fmt: skip
 # What training remembers, not what it learns: no reason to train again.
