@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,10 +20,17 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from lineage.link import Link
+    from lineage.audited import Audit
 
 MARKS = {"held": "ok", "broken": "BROKEN", "not checked": "not checked", "warning": "warning"}
-CONCLUSIONS = {0: "every link holds", 5: "the chain is BROKEN", 6: "nothing broken was found"}
+
+
+def _print_schema(asked: bool) -> None:
+    if asked:
+        from lineage.audited import schema
+
+        print(schema(), end="")
+        raise typer.Exit
 
 
 def audit(
@@ -47,6 +53,15 @@ def audit(
         bool, typer.Option("--signed", help="What is not signed is broken, not a warning.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json_schema: Annotated[
+        bool,
+        typer.Option(
+            "--json-schema",
+            help="Print the schema of that JSON and exit.",
+            is_eager=True,
+            callback=_print_schema,
+        ),
+    ] = False,
     tls_ca: TlsCaOption = None,
     tls_certificate: TlsCertificateOption = None,
     tls_key: TlsKeyOption = None,
@@ -69,7 +84,6 @@ def audit(
       segtrail audit nuclei --target gpu-1:8500 --tls-ca ca.crt
     """
     from lineage.audit import audit as run
-    from lineage.link import exit_code
     from segtrail.workspace import Workspace
 
     if folder and target:
@@ -83,20 +97,21 @@ def audit(
         tls = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name).tls
     elif any((tls_ca, tls_certificate, tls_key, tls_name)):
         raise typer.BadParameter("--tls-... are of --target HOST:PORT, the server to be asked")
-    links = run(
+    found = run(
         workspace, recipe, version=version, target=target, tls=tls, folder=folder, quick=quick,
         fetch=fetch, signed=signed,
     )  # fmt: skip
-    code = exit_code(links)
     if as_json:
-        rows = [{"name": link.name, "state": link.state, "says": link.says} for link in links]
-        print(json.dumps({"recipe": recipe, "exit_code": code, "links": rows}, indent=2))
+        print(json.dumps(found.to_json(), indent=2))
     else:
-        _print(links, code)
-    raise typer.Exit(code)
+        _print(found)
+    raise typer.Exit(found.exit_code)
 
 
-def _print(links: Sequence[Link], code: int) -> None:
+def _print(found: Audit) -> None:
+    from lineage.audited import CONCLUSIONS
+
+    links = found.links
     if {link.state for link in links} == {"not checked"} and len({x.says for x in links}) == 1:
         print(links[0].says)
         return
@@ -108,4 +123,4 @@ def _print(links: Sequence[Link], code: int) -> None:
         if rest:
             print(textwrap.indent("\n".join(rest), " " * len(head)))
     held = sum(link.state == "held" for link in links)
-    print(f"\n{held} of {len(links)} links held: {CONCLUSIONS[code]}")
+    print(f"\n{held} of {len(links)} links held: {CONCLUSIONS[found.exit_code]}")

@@ -20,6 +20,7 @@ from lineage import (
     links_results,
     links_source,
 )
+from lineage.audited import Audit
 from lineage.evidence import Evidence
 from lineage.link import BROKEN, HELD, NOT_CHECKED, Link, exit_code, look
 from segtrail.errors import LineageError, SegtrailError, ServingError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from serving.endpoint import Endpoint
     from serving.tls import Tls
 
-__all__ = ["Link", "audit", "exit_code"]
+__all__ = ["Audit", "Link", "audit", "exit_code"]
 
 Check = Callable[[Evidence], str]
 
@@ -74,7 +75,7 @@ def audit(
     quick: bool = False,
     fetch: bool = False,
     signed: bool = False,
-) -> list[Link]:
+) -> Audit:
     """Returns every link of the lineage of one served model. Never raises for a broken one.
 
     Args:
@@ -90,6 +91,10 @@ def audit(
         fetch: Bring what DVC's cache lacks from the remote first; nothing else is written.
         signed: What is not signed is broken, whatever the recipe says.
     """
+    options = {"quick": quick, "fetch": fetch, "signed": signed}
+    found = partial(
+        Audit, recipe=name, target=target, folder=str(folder) if folder else None, options=options
+    )
     links: list[Link] = []
     endpoint = None
     if target:
@@ -99,11 +104,12 @@ def audit(
     if folder is not None:
         links.append(look(_FOLDER, lambda: links_model.elsewhere(workspace, name, folder, version)))
         if links[0].state == BROKEN:
-            return links + [Link(each, NOT_CHECKED, "of which model?") for each, _ in _CHAIN]
+            links += (Link(each, NOT_CHECKED, "of which model?") for each, _ in _CHAIN)
+            return found(links, version=None)
         version = links_model.version_of(workspace, name, folder)
     if version is None and not target and not _was_promoted(workspace, name):
         says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
-        return [Link(each, NOT_CHECKED, says) for each, _ in _CHAIN]
+        return found([Link(each, NOT_CHECKED, says) for each, _ in _CHAIN], version=None)
     if version is None:
         try:
             version = _serving(workspace, name, endpoint)
@@ -114,14 +120,16 @@ def audit(
     if version is None:
         done = {link.name for link in links}
         rest = (each for each, _ in _CHAIN if each not in done)
-        return links + [Link(each, NOT_CHECKED, "no version is known to serve") for each in rest]
+        links += (Link(each, NOT_CHECKED, "no version is known to serve") for each in rest)
+        return found(links, version=None)
     evidence = Evidence(workspace, name, version, quick, signed)
     if endpoint and not any(link.name == _LIVE for link in links):
         links.append(look(_LIVE, lambda: links_model.live(evidence, endpoint)))
     if fetch:
         links.append(look(_REMOTE, lambda: links_data.fetched(evidence)))
         evidence.fetched = links[-1].state == HELD
-    return links + [look(each, partial(check, evidence)) for each, check in _CHAIN]
+    links += (look(each, partial(check, evidence)) for each, check in _CHAIN)
+    return found(links, version=version, evidence=evidence)
 
 
 def _serving(workspace: Workspace, name: str, endpoint: Endpoint | None) -> int:
