@@ -62,6 +62,12 @@ def audit(
             callback=_print_schema,
         ),
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", dir_okay=False, help="Write a certificate: one page."
+        ),
+    ] = None,
     tls_ca: TlsCaOption = None,
     tls_certificate: TlsCertificateOption = None,
     tls_key: TlsKeyOption = None,
@@ -77,7 +83,7 @@ def audit(
     Examples:
       segtrail audit nuclei
       segtrail audit nuclei --version 2 --json
-      segtrail audit nuclei --signed
+      segtrail audit nuclei --signed --html certificate.html
       segtrail audit nuclei --fetch
       segtrail audit nuclei --folder /srv/app/model
       segtrail audit nuclei --target gpu-1:8500
@@ -105,6 +111,12 @@ def audit(
         print(json.dumps(found.to_json(), indent=2))
     else:
         _print(found)
+    if html:
+        from components.certificate import write_certificate
+
+        write_certificate(workspace, found, html)
+        if not as_json:
+            print(f"\n{html}: {html.stat().st_size / 1e3:.0f} kB")
     raise typer.Exit(found.exit_code)
 
 

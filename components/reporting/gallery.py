@@ -51,7 +51,7 @@ def choose(per_image: Any) -> dict[str, list[str]]:
 
 def legend(task: Task) -> str:
     """Returns which colour is which class, as a data URI; nothing where there are objects."""
-    return "" if task.has_objects else _data(overlay.legend(task.classes, _LEGEND, "(outlines)"))
+    return "" if task.has_objects else jpeg_uri(overlay.legend(task.classes, _LEGEND, "(outlines)"))
 
 
 def card(example: Example, said: Said, row: Mapping[str, Any], task: Task) -> Card:
@@ -129,7 +129,7 @@ def differing(
 
 
 def _card(example: Example, note: str, pictures: Mapping[str, npt.NDArray[np.uint8]]) -> Card:
-    shown = tuple((caption, _data(picture)) for caption, picture in pictures.items())
+    shown = tuple((caption, jpeg_uri(picture)) for caption, picture in pictures.items())
     return Card(example.image, note, shown)
 
 
@@ -170,7 +170,8 @@ def _note(row: Mapping[str, Any]) -> str:
     return said
 
 
-def _data(picture: npt.NDArray[np.uint8]) -> str:
+def jpeg_uri(picture: npt.NDArray[np.uint8]) -> str:
+    """Returns a uint8 RGB picture as the data URI of a JPEG."""
     done, jpeg = cv2.imencode(
         ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
     )
