@@ -114,6 +114,6 @@ def _stood(workspace: Workspace) -> str:
     try:
         head = git.head(workspace.root)
         changed = len(git.dirty_paths(workspace.root))
-    except SegtrailError as e:
-        return f"unknown: {e.message}"
+    except (SegtrailError, ValueError) as e:  # a path need not be text
+        return f"unknown: {e}"
     return head + (f", with {changed} uncommitted paths" if changed else "")

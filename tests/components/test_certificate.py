@@ -28,6 +28,7 @@ from segtrail import git, secrets, tombstones
 from segtrail.artifacts import Verdict
 from segtrail.files import read_json, sha256_bytes, write_json, write_text
 from segtrail.workspace import Workspace
+from serving.launch import running_server
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,6 +149,9 @@ def test_whatever_is_broken_it_is_written_and_calls_nothing_held_that_is_not(
     check_states(found, page)
     assert '<header class="broken">' in page
     assert "The chain is broken at: " in page
+    head = page[: page.index("<h2>The chain</h2>")]
+    wrong = [link for link in found if link.state == "broken"]
+    assert all(link.says in html.unescape(head) for link in wrong)
     rests_on = {"What the gate said": "verdict", "What it learned from": "git commit"}
     states = {link.name: link.state for link in found}
     for title in (*rests_on, "Samples"):
@@ -174,6 +178,17 @@ def test_nothing_promoted_is_told(workspace: Workspace) -> None:
     assert page.count("Cannot be told: no version is known to serve") == 4
 
 
+def test_a_live_server_that_was_asked_is_the_first_of_the_chain(promoted: Workspace) -> None:
+    log = promoted.root.parent / "server.log"
+    with running_server(RECIPE, log=log, config=promoted.models_config) as server:
+        found, page = written(promoted, target=server.target)
+    check_states(found, page)
+    assert f"the live server {server.target}, and version 1 in the model store" in page
+    assert command(found) == f"segtrail audit demo --version 1 --target {server.target}"
+    assert "golden images alone" in section(page, "What was not checked")
+    assert "not asked for" not in page
+
+
 def test_who_signed_is_told_and_since_when_that_key_is_trusted(
     promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +213,7 @@ def test_who_signed_is_told_and_since_when_that_key_is_trusted(
 def test_who_forced_it_is_told(promoted: Workspace) -> None:
     digest = candidate.digest_of(promoted, RECIPE)
     said = miniature.verdict(digest, "fail", miniature.champion(promoted), promoted)
+    said |= {"notes": ["new since v1: seed: 2"], "test_split_decided_before": 3}
     path = Verdict.of(promoted, RECIPE).path
     write_json(path, said)
     force(promoted, RECIPE, said, by="Grace", reason="v1 misses <whole> slides")
@@ -205,7 +221,11 @@ def test_who_forced_it_is_told(promoted: Workspace) -> None:
     write_json(path, read_json(path) | {"forced": forced.find(entries, said)})
     promote(promoted, RECIPE)
     _, page = written(promoted)
-    assert "FORCED by Grace (claimed) on " in section(page, "What the gate said")
+    gate = section(page, "What the gate said")
+    assert "FORCED by Grace (claimed) on " in gate
+    assert "compared with v1, the champion then" in gate
+    assert "new since v1: seed: 2" in gate
+    assert "had decided on 3 models before this one" in gate
     lines = section(page, "Who vouches for it")
     assert "forced by Grace (claimed): v1 misses &lt;whole&gt; slides" in lines
     assert "Grace (claimed)</td>" in lines
