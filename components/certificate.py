@@ -105,7 +105,8 @@ def _audited(audit: Audit) -> str:
     if audit.version:
         version = f"version {audit.version} in the model store"
     if audit.target:
-        return f"the live server {audit.target}, and {version}"
+        over = " over TLS, trusted as the recipe or --tls-... said" if audit.over_tls else ""
+        return f"the live server {audit.target}{over}, and {version}"
     return f"{version}; no live server was asked"
 
 

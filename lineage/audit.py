@@ -91,9 +91,13 @@ def audit(
         fetch: Bring what DVC's cache lacks from the remote first; nothing else is written.
         signed: What is not signed is broken, whatever the recipe says.
     """
-    options = {"quick": quick, "fetch": fetch, "signed": signed}
     found = partial(
-        Audit, recipe=name, target=target, folder=str(folder) if folder else None, options=options
+        Audit,
+        recipe=name,
+        target=target,
+        folder=str(folder) if folder else None,
+        options={"quick": quick, "fetch": fetch, "signed": signed},
+        over_tls=tls is not None,
     )
     links: list[Link] = []
     endpoint = None

@@ -32,6 +32,7 @@ class Audit:
         target: `host:port` of the live server that was asked; None: none was.
         folder: The SavedModel outside of the store that was compared; None: none was.
         options: What else was asked for, by the name of the command's option.
+        over_tls: Whether that server was asked over TLS.
         evidence: What the links rest on; None without a version.
         made: When, in UTC.
     """
@@ -42,6 +43,7 @@ class Audit:
     target: str | None
     folder: str | None
     options: Mapping[str, bool]
+    over_tls: bool = False
     evidence: Evidence | None = None
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
 

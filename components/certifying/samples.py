@@ -13,7 +13,7 @@ from lineage import data_version, golden
 from lineage.evidence import Evidence
 from lineage.golden import Golden
 from lineage.link import HELD, Link
-from segtrail import git, overlay
+from segtrail import git_objects, overlay
 from segtrail.errors import LineageError
 from segtrail.images import decode_image, read_labels
 from segtrail.task import class_planes, own_places
@@ -46,7 +46,7 @@ def read(e: Evidence, provenance: Link) -> list[Card]:
 
 def _masks(e: Evidence) -> Any:
     """Returns what the values of the data set's masks are, by the promoted commit."""
-    params = yaml.safe_load(git.show(e.root, e.commit, "params.yaml"))
+    params = yaml.safe_load(git_objects.show(e.root, e.commit, "params.yaml"))
     return params["datasets"][e.dataset]["masks"]
 
 

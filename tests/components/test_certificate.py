@@ -29,6 +29,7 @@ from segtrail.artifacts import Verdict
 from segtrail.files import read_json, sha256_bytes, write_json, write_text
 from segtrail.workspace import Workspace
 from serving.launch import running_server
+from serving.tls import Tls
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,6 +188,9 @@ def test_a_live_server_that_was_asked_is_the_first_of_the_chain(promoted: Worksp
     assert command(found) == f"segtrail audit demo --version 1 --target {server.target}"
     assert "golden images alone" in section(page, "What was not checked")
     assert "not asked for" not in page
+    assert "over TLS" not in page
+    _, page = written(promoted, target="127.0.0.1:1", tls=Tls())
+    assert "the live server 127.0.0.1:1 over TLS, trusted as the recipe or --tls-... said" in page
 
 
 def test_who_signed_is_told_and_since_when_that_key_is_trusted(
