@@ -220,10 +220,10 @@ def _print(found: Findings) -> None:
 def _print_json(found: Findings) -> None:
     import json
 
+    from model.hardware.machine import arithmetic_flags
+
     machine: dict[str, Any] = asdict(found.machine)
-    machine["cpu_flags"] = sorted(
-        flag for flag in found.machine.cpu_flags if flag.startswith(("avx", "amx"))
-    )
+    machine["cpu_flags"] = arithmetic_flags(found.machine.cpu_flags)
     print(
         json.dumps(
             {

@@ -83,6 +83,7 @@ def train(workspace: Workspace, name: str, resume: bool = True) -> Model:
         found = checkpoints.newest()
         if not found and any(kept.glob("*/")):
             say("an unfinished training with other settings, data or code is passed over")
+        facts["resumed"] = found is not None
         at = f"epoch {found.epoch if found else 0} of {identity[:16]}"
         agree(session.strategy, at, "what they train, or resume")
         say(

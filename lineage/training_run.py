@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from lineage import mlflow_record
 from lineage.data_version import DataVersion
-from model.hardware.machine import processor
+from model.hardware.machine import arithmetic_flags, look
 from segtrail.errors import RejectedError
 from segtrail.workspace import Workspace
 
@@ -182,15 +182,18 @@ def environment() -> dict[str, Any]:
     import numpy
     import tensorflow as tf
 
+    machine = look(tensorflow=True)
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": numpy.__version__,
-        "processor": processor()[0] or platform.processor(),
+        "processor": machine.cpu or platform.processor(),
+        "cpu_flags": arithmetic_flags(machine.cpu_flags),
         "cores": os.cpu_count(),
-        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "usable_cores": machine.cpus,
+        "gpus": [gpu.name for gpu in machine.usable_gpus],
     }
 
 

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from segtrail.errors import ConfigError
 TF_CONFIG = "TF_CONFIG"
 _QUERY = "index,uuid,name,memory.total,compute_cap,driver_version"
 _ASK_S = 10.0
+_ARITHMETIC = ("amx", "asimd", "avx", "bf16", "fma", "i8mm", "sse", "sve")
 
 
 @dataclass(frozen=True)
@@ -232,6 +233,11 @@ def _memory_gib() -> float | None:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def arithmetic_flags(flags: Iterable[str]) -> list[str]:
+    """Returns those of a processor's flags by which libraries choose how to compute, sorted."""
+    return sorted(flag for flag in flags if flag.startswith(_ARITHMETIC))
 
 
 def processor() -> tuple[str, frozenset[str]]:

@@ -15,6 +15,7 @@ from model.hardware.machine import (
     Cluster,
     Gpu,
     Machine,
+    arithmetic_flags,
     cuda_of_tensorflow,
     look,
     parse_nvidia_smi,
@@ -63,6 +64,12 @@ def test_this_machine(monkeypatch):
     assert found.cluster is None
     assert found.tensorflow_gpus is None  # TensorFlow was not asked, nor imported
     assert found.memory_gib is None or found.memory_gib > 0
+
+
+def test_flags_that_decide_how_to_compute_are_told_from_the_rest():
+    said = ["fpu", "avx2", "sse4_2", "hypervisor", "avx512_bf16", "amx_bf16", "fma", "asimddp"]
+    wanted = ["amx_bf16", "asimddp", "avx2", "avx512_bf16", "fma", "sse4_2"]
+    assert arithmetic_flags(said) == wanted
 
 
 def test_an_nvidia_smi_that_fails_or_talks_nonsense(tmp_path, monkeypatch):
