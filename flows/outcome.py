@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from flows.stages import Plan
 from lineage import approvals, ledger, turned_away, verdicts
 from segtrail import git, saved_model
@@ -120,9 +118,3 @@ def lacks_approval(workspace: Workspace, recipe: str) -> str | None:
 def rejection(workspace: Workspace, recipe: str) -> str:
     """Returns what the rules that did not pass say."""
     return "; ".join(verdicts.reasons(verdicts.read(workspace, recipe)))
-
-
-def shortened(items: Sequence[str], most: int = 4) -> str:
-    """Returns `a, b and 3 more`."""
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -48,6 +48,7 @@ def run(
     root: Path,
     on_line: Callable[[str], None],
     keep_open: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Finished:
     """Runs `command` in `root`; calls `on_line` with each line of both its outputs.
 
@@ -58,6 +59,7 @@ def run(
         root: The workspace: working directory, and where the code comes from.
         on_line: Called from two threads, one call at a time.
         keep_open: File descriptors of locks, held until the last child is gone.
+        environment: By default `child_environment(root)`.
     """
     one_at_a_time = threading.Lock()
 
@@ -71,8 +73,8 @@ def run(
                 on_line(line)
 
     process = subprocess.Popen(
-        leashed(command), cwd=root, env=child_environment(root), text=True, errors="replace",
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        leashed(command), cwd=root, env=environment or child_environment(root), text=True,
+        errors="replace", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True, pass_fds=tuple(keep_open),
     )  # fmt: skip
     kept: tuple[deque[str], deque[str]] = (deque(maxlen=KEPT_LINES), deque(maxlen=KEPT_LINES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -34,6 +34,8 @@ def reproduce(
     on_line: Callable[[str], None],
     keep_open: Sequence[int] = (),
     busy_s: float = BUSY_S,
+    anew: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Did:
     """Runs `dvc repro --single-item STAGE`.
 
@@ -43,6 +45,8 @@ def reproduce(
         on_line: Gets the stage's lines, without DVC's.
         keep_open: See `flows.process.run`.
         busy_s: How long to wait when another DVC command holds the workspace.
+        anew: Compute it whatever was computed before, and put nothing into DVC's cache.
+        environment: See `flows.process.run`.
 
     Raises:
         StageError: The stage failed, in the words that it printed itself.
@@ -53,9 +57,10 @@ def reproduce(
         if not _is_dvc_line(line):
             on_line(line)
 
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+    options = ["--force", "--no-run-cache", "--no-commit"] if anew else []
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", *options, stage]
     while True:
-        done = process.run(command, root, pass_on, keep_open)
+        done = process.run(command, root, pass_on, keep_open, environment)
         if done.code == 0:
             return _what(done.out + done.err, stage)
         words = "\n".join(done.err)

@@ -7,7 +7,6 @@ TensorFlow and MLflow never share one with Prefect.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -19,7 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import MissingContextError
 from prefect.states import Completed
 
-from flows import clone, outcome, process, stages
+from flows import clone, outcome, process, stages, telling
 from flows.repro import Did, as_error, reproduce
 from lineage import signature
 from segtrail import git, telemetry
@@ -33,14 +32,13 @@ from segtrail.errors import (
 from segtrail.files import read_json
 from segtrail.lock import flow_lock
 from segtrail.params import load_recipe
+from segtrail.words import shortened
 from segtrail.workspace import Workspace
 
 REJECTED, INSUFFICIENT = "Rejected", "Insufficient evidence"
 SERVES, PROMOTED, SHOWN, JUDGED = "Already serves", "Promoted", "Canary", "Judged"
 LastStep = Literal["promote", "canary", "judge"]
 _VERDICTS = {EXIT_REJECTED: REJECTED, EXIT_INSUFFICIENT: INSUFFICIENT}
-# TensorFlow looks for a GPU and tells, before any log level is obeyed, that there is none.
-_NOISE = re.compile(r"absl::InitializeLog\(\) is called|cudart_stub\.cc:|cuda_platform\.cc:")
 _STATE_NAMES = {Did.SKIPPED: "Skipped", Did.RESTORED: "Restored", Did.RAN: "Completed"}
 
 
@@ -57,14 +55,14 @@ def _say_for(name: str) -> Callable[[str], None]:
     logger = get_run_logger()
 
     def log(line: str) -> None:
-        if line.strip() and not _NOISE.search(line):
-            logger.info(f"{name:>14} | {line}", extra={"segtrail": True})
+        if told := telling.said_by(name, line):
+            logger.info(told, extra={"segtrail": True})
 
     return log
 
 
 def _say_done(name: str, what: str, started: float) -> None:
-    say(f"{name:>14} : {what}, {time.monotonic() - started:.1f} s")
+    say(telling.ended(name, what, started))
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
@@ -241,7 +239,7 @@ def _run_stages(workspace: Workspace, recipe: str, plan: stages.Plan, lock: int)
     for name in plan.stages:
         if name in plan.changed and not reached_change:
             reached_change = True
-            say(f"{name:>14} : changed: {outcome.shortened(plan.changed[name])}")
+            say(f"{name:>14} : changed: {shortened(plan.changed[name])}")
         state = run_stage.with_options(name=name)(
             workspace, recipe, name, reached_change, lock, return_state=True
         )

@@ -13,11 +13,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import process
 from segtrail.errors import ConfigError, SegtrailError, StageError, WorkspaceError
 from segtrail.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 DATA = "data.dvc"
 EMPTY = "d751713988987e9331980363e24189ce.dir"  # DVC's name for a folder without files
@@ -44,22 +47,13 @@ def plan(root: Path, recipe: str) -> Plan:
         WorkspaceError: `data/` is not what `data.dvc` says.
         StageError: DVC cannot read the pipeline.
     """
-    import networkx as nx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         # DVC names stages and files relative to the working directory.
         with contextlib.chdir(root), Repo(".") as repo:
-            graph = repo.index.graph
-            ours = [s for s in graph if s.addressing.endswith(f"@{recipe}")]
-            if not ours:
-                raise ConfigError(f"{root / 'dvc.yaml'}: no stage for the recipe {recipe!r}")
-            rank = {stage: i for i, stage in enumerate(ours)}
-            order = nx.lexicographical_topological_sort(
-                graph.subgraph(ours).reverse(), key=rank.__getitem__
-            )
-            names = [stage.addressing for stage in order]
+            names = in_order(repo, root, recipe)
             targets = [*names, DATA] if (root / DATA).exists() else names
             status: dict[str, Any] = repo.status(targets=targets)
     except DvcException as e:
@@ -69,6 +63,25 @@ def plan(root: Path, recipe: str) -> Plan:
         [name.partition("@")[0] for name in names],
         {name.partition("@")[0]: _words(status[name]) for name in names if name in status},
     )
+
+
+def in_order(repo: Repo, root: Path, recipe: str) -> list[str]:
+    """Returns the stages of a recipe, `<stage>@<recipe>`, each after those it depends on.
+
+    Raises:
+        ConfigError: `dvc.yaml` has none for the recipe.
+    """
+    import networkx as nx
+
+    graph = repo.index.graph
+    ours = [s for s in graph if s.addressing.endswith(f"@{recipe}")]
+    if not ours:
+        raise ConfigError(f"{root / 'dvc.yaml'}: no stage for the recipe {recipe!r}")
+    rank = {stage: i for i, stage in enumerate(ours)}
+    order = nx.lexicographical_topological_sort(
+        graph.subgraph(ours).reverse(), key=rank.__getitem__
+    )
+    return [stage.addressing for stage in order]
 
 
 def ask(root: Path, recipe: str, keep_open: Sequence[int] = ()) -> Plan:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -86,6 +86,18 @@ def read_listing(cache: Path, md5: str) -> dict[str, str]:
     raw = json.loads(read_object(cache, md5))
     listing = {str(item["relpath"]): str(item["md5"]) for item in raw}
     return dict(sorted(listing.items()))
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Returns where a file of a listing belongs below `folder`.
+
+    Raises:
+        LineageError: The name leads out of it.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise LineageError(f"a listing in DVC's cache names {name!r}, out of its folder")
+    return folder / path
 
 
 def listing_md5(listing: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lineage import dvc_files
 from segtrail import git
@@ -78,7 +78,5 @@ def restore(root: Path, run: TrainedRun, folder: Path) -> None:
     """
     cache = dvc_files.cache_folder(root)
     for name, md5 in dvc_files.read_listing(cache, run.model_md5).items():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise LineageError(f"{run.model_md5} in DVC's cache names {name!r}, out of its folder")
-        write_bytes(folder / name, dvc_files.read_object(cache, md5))
+        path = dvc_files.inside(folder, name)
+        write_bytes(path, dvc_files.read_object(cache, md5))

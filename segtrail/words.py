@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # of keys and of values of params.yaml, in lower case
 KERAS = {
@@ -35,3 +35,9 @@ def hint(word: str, known: Iterable[str]) -> str:
 def plain(text: str) -> str:
     """Returns text for a terminal: control characters are spelt out."""
     return text if text.isprintable() else ascii(text)
+
+
+def shortened(items: Sequence[str], most: int = 4) -> str:
+    """Returns `a, b and 3 more`."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
