@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +24,8 @@ from cli.options import (
 
 if TYPE_CHECKING:
     from lineage.audited import Audit
+    from lineage.evidence import Evidence
+    from segtrail.workspace import Workspace
 
 MARKS = {"held": "ok", "broken": "BROKEN", "not checked": "not checked", "warning": "warning"}
 
@@ -52,6 +57,15 @@ def audit(
     signed: Annotated[
         bool, typer.Option("--signed", help="What is not signed is broken, not a warning.")
     ] = False,
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Make it once more, and compare. Takes as long.")
+    ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep", metavar="FOLDER", help="With --reproduce: leave what was made there."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     json_schema: Annotated[
         bool,
@@ -79,6 +93,10 @@ def audit(
     5: a link is broken; 6: some could not be checked. A server is asked with --target alone; TLS is
     that of serving.tls of the recipe, if it is its server, or of the options.
 
+    With --reproduce the stages of the recipe run once more, in a clone of the promoted commit that
+    is thrown away: by the code of that commit, so only where you would run it. docs/reproduce.md
+    tells more.
+
     \b
     Examples:
       segtrail audit nuclei
@@ -86,6 +104,8 @@ def audit(
       segtrail audit nuclei --signed --html certificate.html
       segtrail audit nuclei --fetch
       segtrail audit nuclei --folder /srv/app/model
+      segtrail audit nuclei --reproduce
+      segtrail audit nuclei --reproduce --keep ../nuclei-again
       segtrail audit nuclei --target gpu-1:8500
       segtrail audit nuclei --target gpu-1:8500 --tls-ca ca.crt
     """
@@ -103,9 +123,12 @@ def audit(
         tls = endpoint_of(recipe, target, tls_ca, tls_certificate, tls_key, tls_name).tls
     elif any((tls_ca, tls_certificate, tls_key, tls_name)):
         raise typer.BadParameter("--tls-... are of --target HOST:PORT, the server to be asked")
+    more = [("reproduction", _reproduction(workspace, keep))] if reproduce else []
+    if keep and not reproduce:
+        raise typer.BadParameter("--keep FOLDER is of --reproduce")
     found = run(
         workspace, recipe, version=version, target=target, tls=tls, folder=folder, quick=quick,
-        fetch=fetch, signed=signed,
+        fetch=fetch, signed=signed, more=more,
     )  # fmt: skip
     if as_json:
         print(json.dumps(found.to_json(), indent=2))
@@ -118,6 +141,21 @@ def audit(
         if not as_json:
             print(f"\n{html}: {html.stat().st_size / 1e3:.0f} kB")
     raise typer.Exit(found.exit_code)
+
+
+def _reproduction(workspace: Workspace, keep: Path | None) -> Callable[[Evidence], str]:
+    """Returns the check that makes the version once more, telling its progress on stderr."""
+    from flows.reproduction import reproduced
+
+    if keep is not None:
+        if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
+            raise typer.BadParameter(f"--keep {keep}: expected a folder that is empty or not there")
+        if keep.resolve().is_relative_to(workspace.root):
+            raise typer.BadParameter(
+                f"--keep {keep}: lies in the workspace, which an audit leaves as it is; "
+                "name a folder outside"
+            )
+    return partial(reproduced, say=partial(print, file=sys.stderr, flush=True), keep=keep)
 
 
 def _print(found: Audit) -> None:

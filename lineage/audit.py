@@ -6,7 +6,7 @@ nothing. A digest is never believed: it is computed anew, and compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +75,7 @@ def audit(
     quick: bool = False,
     fetch: bool = False,
     signed: bool = False,
+    more: Sequence[tuple[str, Check]] = (),
 ) -> Audit:
     """Returns every link of the lineage of one served model. Never raises for a broken one.
 
@@ -90,15 +91,17 @@ def audit(
         quick: Do not re-hash the data; that link is then `not checked`.
         fetch: Bring what DVC's cache lacks from the remote first; nothing else is written.
         signed: What is not signed is broken, whatever the recipe says.
+        more: Links that come last, by name, of checks that lineage has no hands for.
     """
     found = partial(
         Audit,
         recipe=name,
         target=target,
         folder=str(folder) if folder else None,
-        options={"quick": quick, "fetch": fetch, "signed": signed},
+        options={"quick": quick, "fetch": fetch, "signed": signed, "reproduce": bool(more)},
         over_tls=tls is not None,
     )
+    chain = (*_CHAIN, *more)
     links: list[Link] = []
     endpoint = None
     if target:
@@ -108,12 +111,12 @@ def audit(
     if folder is not None:
         links.append(look(_FOLDER, lambda: links_model.elsewhere(workspace, name, folder, version)))
         if links[0].state == BROKEN:
-            links += (Link(each, NOT_CHECKED, "of which model?") for each, _ in _CHAIN)
+            links += (Link(each, NOT_CHECKED, "of which model?") for each, _ in chain)
             return found(links, version=None)
         version = links_model.version_of(workspace, name, folder)
     if version is None and not target and not _was_promoted(workspace, name):
         says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
-        return found([Link(each, NOT_CHECKED, says) for each, _ in _CHAIN], version=None)
+        return found([Link(each, NOT_CHECKED, says) for each, _ in chain], version=None)
     if version is None:
         try:
             version = _serving(workspace, name, endpoint)
@@ -123,7 +126,7 @@ def audit(
             version = _configured(workspace, name) if target else None
     if version is None:
         done = {link.name for link in links}
-        rest = (each for each, _ in _CHAIN if each not in done)
+        rest = (each for each, _ in chain if each not in done)
         links += (Link(each, NOT_CHECKED, "no version is known to serve") for each in rest)
         return found(links, version=None)
     evidence = Evidence(workspace, name, version, quick, signed)
@@ -132,7 +135,7 @@ def audit(
     if fetch:
         links.append(look(_REMOTE, lambda: links_data.fetched(evidence)))
         evidence.fetched = links[-1].state == HELD
-    links += (look(each, partial(check, evidence)) for each, check in _CHAIN)
+    links += (look(each, partial(check, evidence)) for each, check in chain)
     return found(links, version=version, evidence=evidence)
 
 

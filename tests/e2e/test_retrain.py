@@ -73,6 +73,18 @@ def test_one_command_makes_a_served_gated_traceable_model(clone):
     assert "dvc.lock" in clone.git("ls-files")
 
 
+def test_the_promoted_version_comes_out_again_byte_for_byte(clone):
+    before = snapshot(clone.root)
+    said = clone.run("audit", RECIPE, "--reproduce")
+    assert re.search(r"reproduction  ok +identical weights, .*: every file of the model", said)
+    assert re.search(r"mean_iou of all +([0-9.]+) +\1 +\+0 ", said)
+    assert "train : ran" in said
+    assert snapshot(clone.root) == before
+    run = read_json(clone.root / "artifacts" / RECIPE / "training" / "run.json")
+    assert run["resumed"] is False
+    assert {"cpu_flags", "usable_cores"} <= run["environment"].keys()
+
+
 def test_a_server_follows_the_config_and_answers_with_counts(clone, tmp_path):
     from serving.launch import running_server
 
