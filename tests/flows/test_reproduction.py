@@ -179,7 +179,12 @@ def move_weights(remade: Workspace) -> None:
     write_text(Model.of(remade, RECIPE).root / VARIABLES, "others")
 
 
-def test_the_commit_s_own_code_gives_the_same_weights_and_the_workspace_stays(mine, tmp_path):
+def test_code_data_and_settings_of_the_commit_give_its_weights_and_the_workspace_stays(
+    mine, tmp_path
+):
+    """HEAD and the working tree have others since."""
+    mine.deliver("image,split\nb,train\n")
+    mine.set_param("recipes.demo.training.steps", 7)
     mine.edit("components/train.py", lambda text: "raise SystemExit(9)\n" + text)
     mine.edit("components/evaluate.py", lambda text: "raise SystemExit(9)\n" + text, commit=False)
     mine.git("status")
