@@ -59,7 +59,7 @@ def compare(e: Evidence, made: Workspace, packages: Sequence[str]) -> str:
         said.append("the evaluation of these very weights has other metrics")
     elif (resumed := _was_resumed(e)) is not False:
         known = "was resumed after a break" if resumed else "may have been resumed after a break"
-        said.append(f"the training {known}, which names parts of the graph otherwise")
+        said.append(f"the training {known}, which numbers the functions of the graph otherwise")
         raise Warn("\n".join([*said, *table(rows)]))
     raise LineageError("\n".join([*said, _NOTHING_EXPLAINS_IT, *table(rows)]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -327,6 +328,30 @@ def test_other_packages_and_a_metric_without_an_interval_leave_it_open(served, r
     assert link.state == "not checked"
     assert "no interval is recorded of ap_50 of all" in link.says
     assert "keras is not installed" in link.says
+
+
+@pytest.mark.parametrize(
+    ("environment", "uncommitted", "reason"),
+    [
+        (None, [], "it was not recorded what the training ran on"),
+        (None, ["model/losses.py"], "what ran then was not all committed: model/losses.py"),
+        ({"gpus": ["/physical_device:GPU:0"]}, [], "not recorded which GPU"),
+    ],
+)
+def test_a_record_that_leaves_something_out_leaves_room(
+    served, remade, environment, uncommitted, reason
+):
+    e = evidence(served)
+    e.statement = copy.deepcopy(e.statement)
+    internal = e.statement["predicate"]["buildDefinition"]["internalParameters"]
+    internal["environment"] = environment
+    if environment:
+        change(TrainingRun.of(remade, RECIPE).run, environment=environment)
+    e.dependency("git")["annotations"]["uncommitted"] = uncommitted
+    move_weights(remade)
+    link = look("reproduction", lambda: compare(e, remade, ()))
+    assert link.state == "held"
+    assert reason in link.says
 
 
 def test_a_kernel_excuses_nothing(served, remade):
