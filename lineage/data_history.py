@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -14,12 +14,13 @@ from segtrail import deliveries, git, split_ledger
 from segtrail.errors import DataError, LineageError, WorkspaceError
 
 POINTER = "data.dvc"
+_FORMAT = "%H%x1f%aI%x1f%an%x1f%s"
 _LONGEST_DELIVERY = 6  # digits; more are an abbreviated commit
 
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit that changed `data.dvc`; `date` is ISO 8601 with its offset."""
+    """A commit, such as one that changed `data.dvc`; `date` is ISO 8601 with its offset."""
 
     revision: str
     date: str
@@ -52,15 +53,26 @@ class Version:
     problem: str = ""
 
 
-def commits(root: Path, revision: str = "HEAD") -> list[Commit]:
-    """Returns the commits that changed `data.dvc`, newest first.
+def commits(
+    root: Path,
+    revision: str | None = "HEAD",
+    paths: Sequence[str] = (POINTER,),
+    last: int | None = None,
+) -> list[Commit]:
+    """Returns the commits that changed `data.dvc`, or other files, newest first.
+
+    Args:
+        root: The repository's.
+        revision: Up to which; None: those of all branches and tags.
+        paths: The files; none: every commit.
+        last: How many at most.
 
     Raises:
         WorkspaceError: Not a git repository, or no such revision.
     """
-    out = git.run_bytes(
-        root, "log", "-z", "--format=%H%x1f%aI%x1f%an%x1f%s", resolve(root, revision), "--", POINTER
-    )
+    which = [resolve(root, revision or "HEAD"), *([] if revision else ["--all"])]
+    most = [f"--max-count={last}"] if last is not None else []
+    out = git.run_bytes(root, "log", "-z", f"--format={_FORMAT}", *most, *which, "--", *paths)
     lines = out.decode(errors="replace").split("\0")
     return [Commit(*line.split("\x1f", 3)) for line in lines if line]
 

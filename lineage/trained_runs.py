@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lineage import dvc_files
+from lineage.dvc_files import Lock
 from segtrail import git
 from segtrail.errors import LineageError
 from segtrail.files import write_bytes
@@ -42,14 +44,34 @@ def every(root: Path, recipe: str) -> list[TrainedRun]:
             model = lock.output("train", f"artifacts/{recipe}/model")
             if model is None or model in seen:
                 continue
-            path = f"artifacts/{recipe}/training/run.json"
-            run = json.loads(dvc_files.output_at(root, commit, lock, cache, path))
-            run_id = str(run["mlflow_run_id"])
-        except (LineageError, ValueError, LookupError, TypeError):
+            run_id = str(record(root, commit, lock, cache)["mlflow_run_id"])
+        except LineageError:
             continue  # of an earlier segtrail, or gone from the cache: another one is asked for
         seen.add(model)
         found.setdefault(run_id, TrainedRun(run_id, commit, model))
     return list(found.values())
+
+
+def record(root: Path, commit: str, lock: Lock, cache: Path) -> dict[str, Any]:
+    """Returns what a training wrote of itself: its `run.json`.
+
+    Args:
+        root: The workspace's.
+        commit: Whose `dvc.lock` it is.
+        lock: The recipe's part of it.
+        cache: DVC's.
+
+    Raises:
+        LineageError: It is gone or changed, or does not name an MLflow run.
+    """
+    path = f"artifacts/{lock.recipe}/training/run.json"
+    content = dvc_files.output_at(root, commit, lock, cache, path)
+    try:
+        run: dict[str, Any] = json.loads(content)
+        run["mlflow_run_id"]
+    except (ValueError, LookupError, TypeError):
+        raise LineageError(f"{path} at {commit[:10]}: expected a run of MLflow") from None
+    return run
 
 
 def find(root: Path, recipe: str, beginning: str) -> TrainedRun:

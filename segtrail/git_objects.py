@@ -35,6 +35,19 @@ def show_each(root: Path, revisions: Sequence[str], path: str) -> Iterator[bytes
         yield content
 
 
+def contents(root: Path, names: Sequence[str]) -> list[bytes | None]:
+    """Returns the contents of objects, in one go; None for those that are not there.
+
+    Args:
+        root: The repository's.
+        names: Such as `<commit>:<path>`.
+
+    Raises:
+        WorkspaceError: What is stored is not what its name says.
+    """
+    return [found[2] if found else None for found in _ask(root, names)]
+
+
 def files(root: Path, commit: str) -> Iterator[tuple[str, bytes]]:
     """Yields path and content of every file of a commit: the commit, its folders, its files.
 
@@ -59,7 +72,19 @@ def files(root: Path, commit: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _read(root: Path, names: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
-    """Yields kind, name and content of objects, by one process of git's."""
+    """Yields kind, name and content of objects.
+
+    Raises:
+        WorkspaceError: One is not there, or not what its name says.
+    """
+    for given, found in zip(names, _ask(root, names), strict=True):
+        if found is None:
+            raise WorkspaceError(f"git in {root}: {given} is not there")
+        yield found
+
+
+def _ask(root: Path, names: Sequence[str]) -> Iterator[tuple[str, str, bytes] | None]:
+    """Yields kind, name and content of objects, by one process of git's; None: it is not there."""
     if not names:
         return
     asked = "".join(f"{name}\n" for name in names)
@@ -68,7 +93,9 @@ def _read(root: Path, names: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
         end = output.index(b"\n", at)
         head = output[at:end].decode().rsplit(" ", 2)
         if len(head) != 3 or not head[2].isdigit():
-            raise WorkspaceError(f"git in {root}: {given} is not there")
+            at = end + 1
+            yield None
+            continue
         name, kind, size = head
         content = output[end + 1 : end + 1 + int(size)]
         at = end + 2 + int(size)
