@@ -26,6 +26,7 @@ from cli import (
     serve,
     stages,
     status,
+    trace,
     tune,
 )
 from segtrail import __version__, telemetry
@@ -66,6 +67,7 @@ app.command()(tune.tune)
 app.add_typer(data.app)
 app.add_typer(keys.app)
 app.add_typer(ledger.app)
+app.add_typer(trace.app)
 app.command()(promotion.approve)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
