@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="trace",
-    help="""What an image, a data version or a commit became: which models, and when they served.
+    help="""Which models came of an image, data or a commit.
 
     \b
     Examples:

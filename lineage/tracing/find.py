@@ -73,10 +73,8 @@ def find(index: Index, word: str, dataset: str | None = None) -> list[Match]:
             "segtrail data log",
         )
     path = Path(word)
-    if path.is_file():
-        matches = _by_file(index, path)
-    else:
-        matches = _by_name(index, word) or _by_beginning(index, word.lower())
+    matches = _by_file(index, path) if path.is_file() else []
+    matches = matches or _by_name(index, word) or _by_beginning(index, word.lower())
     matches = [match for match in matches if dataset in (None, match.dataset)]
     if matches:
         return sorted(matches, key=lambda match: (match.dataset, match.image))

@@ -92,9 +92,15 @@ class _Known:
     @property
     def latest(self) -> Row | None:
         """The last row of the contents that are meant."""
-        rows = [each.row for each in self._listed]
-        meant = [row for row in rows if row.sha256 in self._match.sha256]
-        return next(reversed(meant or rows), None)
+        held = [each for each in self._held if self._match.means("", each.md5)]
+        meant = self._match.sha256 | {
+            row.row.sha256
+            for row in self._listed
+            for each in held
+            if row.since < each.until and each.since < row.until
+        }
+        rows = [each.row for each in self._listed if each.row.sha256 in meant]
+        return rows[-1] if rows else None
 
     def held(self, part: Part) -> Held | None:
         """Returns the image's file in a part; None: it is not there, or another is meant."""

@@ -104,13 +104,23 @@ def test_a_digest_means_one_content_and_an_id_all(past: Workspace) -> None:
         assert (found.image, found.ranges) == ("three", [old])
         assert uses(found) == {f"{RECIPE} v2": "validation"}
         assert found.state == "absent"  # its name is there, with another content
+        assert found.delivery
+        assert found.delivery.delivery == 2
     assert only(past, new.md5).state == "present"
+    assert [each.delivery and each.delivery.delivery for each in (by_id, only(past, new.md5))] == [
+        3, 3,
+    ]  # fmt: skip
 
 
-def test_a_file_is_known_by_its_bytes_or_by_its_pixels(past: Workspace, tmp_path: Path) -> None:
+def test_a_file_is_known_by_its_bytes_or_else_its_name(
+    past: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copied = tmp_path / "scan from the clinic"
     shutil.copy(past.dataset(DATASET) / "images" / "three.png", copied)
     assert only(past, str(copied)).image == "three"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").write_text("a file of that name that is no image")
+    assert only(past, "one").found_by == "its id"
 
 
 def test_a_file_that_ingestion_re_encoded_is_known_by_its_pixels(

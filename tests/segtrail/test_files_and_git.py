@@ -128,3 +128,13 @@ def test_a_lock_that_a_killed_git_left_is_named(repository, monkeypatch):
     with pytest.raises(WorkspaceError, match="File exists") as refused:
         git.commit(repository, ["a"], "More")
     assert str(refused.value.hint).startswith(f"rm {lock.resolve()} ")
+
+
+def test_contents_of_many_blobs_come_in_one_go(tmp_path):
+    git.run(tmp_path, "init", "--quiet")
+    (tmp_path / "a b").write_bytes(b"one\nmissing\n")
+    (tmp_path / "c").write_bytes(b"")
+    commit = git.commit(tmp_path, ["a b", "c"], "Two")
+    names = [f"{commit}:c", f"{commit}:nothing", f"{commit}:a b"]
+    assert git.contents(tmp_path, names) == [b"", None, b"one\nmissing\n"]
+    assert git.contents(tmp_path, []) == []
