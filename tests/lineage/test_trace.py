@@ -299,3 +299,40 @@ def test_two_images_with_the_same_bytes_are_both_told(past: Workspace) -> None:
     data.deliver("Eve", added=1)
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     assert [each.image for each in trace.image(past, md5).found] == ["one", "twin"]
+
+
+def test_names_and_groups_that_tables_must_quote(past: Workspace) -> None:
+    data = traced.data_of(past)
+    data.put("zelle-ä", *data_versions.cells(5))
+    data.put('a,"b"', *data_versions.cells(6))
+    data.edit("one", group='plate "7",\nwell 3')
+    data.deliver("Eve", added=2)
+    data.remove('a,"b"')
+    data.deliver("Eve", removed=1)
+    assert only(past, "zelle-ä").ranges[0].versions == 2
+    assert only(past, 'a,"b"').ranges[0].versions == 1
+    found = only(past, "one")
+    assert (found.group, found.ranges[0].versions) == ('plate "7",\nwell 3', 5)
+    assert found.unconfirmed == []
+
+
+def test_a_split_ledger_of_another_time_leaves_the_split_unknown(past: Workspace) -> None:
+    data = traced.data_of(past)
+    path = data.folder / "splits.csv"
+    path.unlink()
+    path.write_text("image,split\none,train\n")
+    miniature.dvc(past.root, "add", "--quiet", "data")
+    git.commit(past.root, ["data.dvc"], "Another time")
+    data.commit("And back")
+    data.deliver("Eve")
+    found = only(past, "one")
+    assert [(each.versions, each.split) for each in found.ranges] == [
+        (3, "train"), (1, ""), (2, "train"),
+    ]  # fmt: skip
+
+
+def test_where_nothing_can_be_written_it_answers_all_the_same(past: Workspace) -> None:
+    before = only(past, "one")
+    shutil.rmtree(past.scratch)
+    past.scratch.write_text("no folder")
+    assert only(past, "one") == before
