@@ -40,7 +40,7 @@ def erase(
     Deletes image and mask in every version, and what the stages made of them, from data/, DVC's
     cache and all remotes; leaves a tombstone with the digests and the reason. This cannot be
     undone, so it shows what would go, and asks. What is out of reach, such as models that learnt
-    from them, is listed.
+    from them, is listed; segtrail trace image tells when those served.
 
     \b
     Examples:

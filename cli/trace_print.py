@@ -135,6 +135,7 @@ def unread(commits: Sequence[Commit]) -> None:
         names = ", ".join(commit.revision[:10] for commit in commits[:5])
         more = f" and {len(commits) - 5} more" if len(commits) > 5 else ""
         print(
-            f"could not look at {len(commits)} data versions, not in DVC's cache: {names}{more}\n"
+            f"could not look at {len(commits)} of the data versions, not in DVC's cache: "
+            f"{names}{more}\n"
             "  -> dvc fetch --all-commits"
         )

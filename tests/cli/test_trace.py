@@ -98,7 +98,8 @@ def test_what_the_cache_lacks_is_named(here, capsys):
     md5 = data_version.data_md5_at(here.root, newest)
     dvc_files.object_path(dvc_files.cache_folder(here.root), md5).unlink()
     out = told(capsys, "image", "one")
-    assert f"could not look at 1 data versions, not in DVC's cache: {newest[:10]}\n" in out
+    said = "could not look at 1 of the data versions, not in DVC's cache"
+    assert f"{said}: {newest[:10]}\n" in out
     assert out.endswith("  -> dvc fetch --all-commits\n")
     assert f"not known: {RECIPE} v3: its data version " in out
 
