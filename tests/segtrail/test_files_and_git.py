@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from segtrail import git
+from segtrail import git, git_objects
 from segtrail.errors import WorkspaceError
 from segtrail.files import (
     atomic_folder,
@@ -136,5 +136,5 @@ def test_contents_of_many_blobs_come_in_one_go(tmp_path):
     (tmp_path / "c").write_bytes(b"")
     commit = git.commit(tmp_path, ["a b", "c"], "Two")
     names = [f"{commit}:c", f"{commit}:nothing", f"{commit}:a b"]
-    assert git.contents(tmp_path, names) == [b"", None, b"one\nmissing\n"]
-    assert git.contents(tmp_path, []) == []
+    assert git_objects.contents(tmp_path, names) == [b"", None, b"one\nmissing\n"]
+    assert git_objects.contents(tmp_path, []) == []
