@@ -129,7 +129,7 @@ def audit(
         rest = (each for each, _ in chain if each not in done)
         links += (Link(each, NOT_CHECKED, "no version is known to serve") for each in rest)
         return found(links, version=None)
-    evidence = Evidence(workspace, name, version, quick, signed)
+    evidence = Evidence(workspace, name, version, quick=quick, signed=signed)
     if endpoint and not any(link.name == _LIVE for link in links):
         links.append(look(_LIVE, lambda: links_model.live(evidence, endpoint)))
     if fetch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ class Evidence:
     workspace: Workspace
     recipe: str
     version: int
+    _: KW_ONLY
     quick: bool = False  # leave out what takes long: re-hashing the data
     fetched: bool = False  # what the cache lacked was asked of the remote: what is missing is lost
     signed: bool = False  # what is not signed is broken, whatever the recipe says

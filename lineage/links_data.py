@@ -16,13 +16,13 @@ _READ = ("validate", "evaluate")  # whose results are compared
 
 
 def fetched(e: Evidence) -> str:
-    """What DVC's cache lacks of this version was brought from the remote."""
+    """What DVC's cache lacks of this version was brought from the remote, but what was erased."""
     data = data_version.data_md5_at(e.root, rest_on(lambda: e.commit))
     outputs = [md5 for stage in _READ for md5 in rest_on(lambda: e.lock).outputs(stage)]
     came = dvc_remote.fetch(e.root, [data, *outputs])
     below = [dvc_files.read_listing(e.cache, md5) for md5 in outputs if md5.endswith(dvc_files.DIR)]
-    files = [*e.tree.values(), *(md5 for listing in below for md5 in listing.values())]
-    came += dvc_remote.fetch(e.root, files)
+    files = {*e.tree.values(), *(md5 for listing in below for md5 in listing.values())}
+    came += dvc_remote.fetch(e.root, files - data_version.erased_files(e.root).keys())
     return f"{came} files came from the remote" if came else "DVC's cache lacked nothing"
 
 

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import miniature
 import pytest
 
 from components.ingestion import erasure, erasure_plan, versioning
@@ -60,7 +61,7 @@ def test_the_audit_names_what_was_erased_and_all_else_holds(promoted: Workspace)
     assert data.state == NOT_CHECKED
     assert data.says.startswith(
         "1 image erased (consent withdrawn, delivery 4): their bytes cannot be re-hashed; "
-        "3 of 4 files hold; with the digests that the tombstones name, the root is "
+        "5 of 6 files hold; with the digests that the tombstones name, the root is "
     )
     changed = {name for name, link in found.items() if link.state != before[name]}
     assert changed == {"data bytes"}
@@ -70,9 +71,12 @@ def test_the_audit_names_what_was_erased_and_all_else_holds(promoted: Workspace)
     assert f"serving/models/demo/1/assets.extra/segtrail/golden/{IMAGE}.png" in said
 
 
-def test_a_file_that_is_missing_without_a_tombstone_is_still_a_broken_link(
-    promoted: Workspace,
+def test_what_was_erased_is_not_fetched_and_what_else_is_missing_is_lost(
+    promoted: Workspace, tmp_path: Path
 ) -> None:
+    """A remote that was not purged must not bring back what was erased."""
+    miniature.dvc(promoted.root, "remote", "add", "-q", "--default", "store", str(tmp_path / "s"))
+    miniature.dvc(promoted.root, "push", "--quiet")
     bury(promoted)
     erasure.purge(promoted, DATASET)
     commit = git.run(promoted.root, "rev-list", "-n", "1", "demo/v1")
@@ -80,8 +84,11 @@ def test_a_file_that_is_missing_without_a_tombstone_is_still_a_broken_link(
     cache = dvc_files.cache_folder(promoted.root)
     dvc_files.object_path(cache, files["images/one.png"]).unlink()
     data = links(promoted)["data bytes"]
-    assert data.state == BROKEN
-    assert "images/one.png" in data.says
+    assert data.state == NOT_CHECKED
+    assert "1 of 6 files are not in DVC's cache, such as images/one.png" in data.says
+    found = {link.name: link for link in audit(promoted, "demo", fetch=True)}
+    assert found["remote"].says == "1 files came from the remote"
+    assert found["data bytes"].says.startswith("1 image erased (consent withdrawn")
 
 
 def test_a_tombstone_with_another_digest_breaks_the_link(promoted: Workspace) -> None:
