@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from segtrail.errors import EXIT_AUDIT_BROKEN, LineageError
-
-if TYPE_CHECKING:
-    from segtrail.workspace import Workspace
 
 app = typer.Typer(
     name="ledger",
@@ -48,7 +45,7 @@ def show(
     from segtrail.workspace import Workspace
 
     workspace = Workspace.find()
-    _require(recipe, _ledgers(workspace))
+    _require(recipe, workspace.ledgers())
     found = ledger_check.check(workspace, recipe)
     if as_json:
         lines = [json.loads(ledger.encode(entry)) for entry in found.entries]
@@ -90,7 +87,7 @@ def verify(
     from segtrail.workspace import Workspace
 
     workspace = Workspace.find()
-    known = _ledgers(workspace)
+    known = workspace.ledgers()
     if recipe is not None:
         _require(recipe, known)
     broken = False
@@ -110,10 +107,6 @@ def verify(
         print("no ledger yet: nothing was promoted or rejected")
     if broken:
         raise typer.Exit(EXIT_AUDIT_BROKEN)
-
-
-def _ledgers(workspace: Workspace) -> list[str]:
-    return sorted(path.stem for path in workspace.ledger("any").parent.glob("*.jsonl"))
 
 
 def _require(recipe: str, known: list[str]) -> None:

@@ -69,7 +69,7 @@ def check_recipe(workspace: Workspace, recipe: str) -> None:
         says = more[0].strip() + (f" (and {len(more) - 1} more)" if len(more) > 1 else "")
         print(f"warning: {workspace.params.name}, beside {recipe}: {says}", file=sys.stderr)
     elif recipe not in params.recipes:
-        promoted = {path.stem for path in workspace.ledger(recipe).parent.glob("*.jsonl")}
+        promoted = set(workspace.ledgers())
         known = promoted | set(params.recipes)
         if recipe not in promoted:
             raise ConfigError(

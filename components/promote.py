@@ -69,8 +69,7 @@ def recover(workspace: Workspace, name: str | None = None) -> list[str]:
     Raises:
         SegtrailError: A recipe cannot be recovered; the others are, first.
     """
-    folder = workspace.ledger("any").parent
-    names = [name] if name else sorted(path.stem for path in folder.glob("*.jsonl"))
+    names = [name] if name else workspace.ledgers()
     lines: list[str] = []
     failed: SegtrailError | None = None
     with exclusive(workspace):

@@ -31,7 +31,6 @@ from segtrail.errors import (
 )
 from segtrail.files import read_json
 from segtrail.lock import flow_lock
-from segtrail.params import load_recipe
 from segtrail.words import shortened
 from segtrail.workspace import Workspace
 
@@ -140,12 +139,6 @@ def retrain(
                 say(clone.hand_back(workspace.root, recipe))
 
 
-def _check_key(workspace: Workspace, recipe: str) -> None:
-    """Refuses a key that is missing or unfit before the hours of work that it would sign."""
-    demanded = load_recipe(workspace, recipe).promotion.signatures
-    signature.signer(workspace.root, recipe, demanded)
-
-
 def _retrain(
     workspace: Workspace,
     recipe: str,
@@ -158,7 +151,7 @@ def _retrain(
     if warning := outcome.canary_warning(workspace, recipe):
         say(warning)
     plan = stages.ask(workspace.root, recipe, [lock])
-    _check_key(workspace, recipe)
+    signature.signer(workspace, recipe)  # refused before the hours of work that it would sign
     ran = _run_stages(workspace, recipe, plan, lock)
     _commit_lock(workspace, recipe, ran)
 

@@ -64,16 +64,16 @@ def ask(
     Raises:
         LineageError: The ledger, or a file under `trust/`, cannot be read.
     """
-    asked = load_recipe(workspace, name).promotion
+    asked = load_recipe(workspace, name).promotion.approvals
     signer = None
-    if asked.signatures == signature.REQUIRED:
+    if signature.is_required(workspace, name):
         signer = partial(ledger.signed_by, known=keys.trusted(workspace.root))
     found = find(ledger.read(workspace.ledger(name)), verdict, signer)
-    if len(found) >= asked.approvals:
+    if len(found) >= asked:
         return found, None
     who = f" ({says(found)})" if found else ""
-    people = "person" if asked.approvals == 1 else "people"
-    return found, f"{len(found)} of {asked.approvals} {people} approved it{who}"
+    people = "person" if asked == 1 else "people"
+    return found, f"{len(found)} of {asked} {people} approved it{who}"
 
 
 def hint(name: str) -> str:

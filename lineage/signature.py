@@ -14,7 +14,9 @@ from lineage import envelope, keys, ledger, provenance
 from lineage.keys import Trusted
 from lineage.ledger import Entry
 from segtrail.errors import ConfigError, LineageError, StageError
+from segtrail.params import load_recipe
 from segtrail.secrets import KEY
+from segtrail.workspace import Workspace
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -29,13 +31,17 @@ def is_demanded(params: Mapping[str, Any]) -> bool:
     return found == REQUIRED
 
 
-def signer(root: Path, name: str, demanded: str) -> CryptoSigner | None:
+def is_required(workspace: Workspace, name: str) -> bool:
+    """Whether a recipe, as `params.yaml` has it now, demands signatures."""
+    return load_recipe(workspace, name).promotion.signatures == REQUIRED
+
+
+def signer(workspace: Workspace, name: str) -> CryptoSigner | None:
     """Returns what signs the provenance of a promotion; None where it stays unsigned.
 
     Args:
-        root: The workspace.
+        workspace: The workspace.
         name: The recipe.
-        demanded: Its `promotion.signatures`.
 
     Raises:
         ConfigError: There is no key though the recipe demands one; or it is not one that the
@@ -44,13 +50,13 @@ def signer(root: Path, name: str, demanded: str) -> CryptoSigner | None:
     """
     found = keys.signer_of_environment()
     if found is None:
-        if demanded != REQUIRED:
+        if not is_required(workspace, name):
             return None
         raise ConfigError(
-            f"{name}: promotion.signatures is {demanded!r}, and {KEY} names no key to sign with",
+            f"{name}: promotion.signatures is {REQUIRED!r}, and {KEY} names no key to sign with",
             "segtrail keys new NAME   (and commit trust/)",
         )
-    if found.public_key.keyid not in keys.trusted(root):
+    if found.public_key.keyid not in keys.trusted(workspace.root):
         raise ConfigError(
             f"{KEY} names the key {found.public_key.keyid[:12]}, which no file under trust/ of "
             "the commit has: no audit would believe its signature",
@@ -59,20 +65,20 @@ def signer(root: Path, name: str, demanded: str) -> CryptoSigner | None:
     return found
 
 
-def require_key_of(root: Path, name: str, by: str) -> None:
+def require_key_of(workspace: Workspace, name: str, by: str) -> None:
     """Refuses a person's word that would not be signed with that person's key.
 
     Args:
-        root: The workspace.
+        workspace: The workspace.
         name: The recipe, which demands signatures.
         by: The person.
 
     Raises:
         ConfigError: See `signer`; or the key is another person's.
     """
-    found = signer(root, name, REQUIRED)
+    found = signer(workspace, name)
     assert found is not None
-    owner = keys.trusted(root)[found.public_key.keyid].name
+    owner = keys.trusted(workspace.root)[found.public_key.keyid].name
     if owner.casefold() != by.casefold():
         raise ConfigError(
             f"{name}: {KEY} names the key of {owner}, and this is to be the word of {by}",
@@ -80,19 +86,21 @@ def require_key_of(root: Path, name: str, by: str) -> None:
         )
 
 
-def refuse_unsigned(name: str, version: int, details: Mapping[str, Any], demanded: str) -> None:
+def refuse_unsigned(
+    workspace: Workspace, name: str, version: int, details: Mapping[str, Any]
+) -> None:
     """Refuses a version that the store has with a proof that nobody signed.
 
     Args:
+        workspace: The workspace.
         name: The recipe.
         version: The version.
         details: Of the ledger's entry about it.
-        demanded: The recipe's `promotion.signatures`.
 
     Raises:
         StageError: It is unsigned, though the recipe demands a signature.
     """
-    if demanded == REQUIRED and DETAIL not in details:
+    if is_required(workspace, name) and DETAIL not in details:
         raise StageError(
             f"{name} v{version} went into the store before its provenance had to be signed, and "
             "is not signed",

@@ -69,6 +69,10 @@ class Workspace:
     def ledger(self, recipe: str) -> Path:
         return self.root / "ledger" / f"{recipe}.jsonl"
 
+    def ledgers(self) -> list[str]:
+        """Returns the recipes that have a ledger, by name."""
+        return sorted(path.stem for path in self.ledger("any").parent.glob("*.jsonl"))
+
     @property
     def models(self) -> Path:
         """The model store: `<recipe>/<version>/`, each a SavedModel that was verified."""

@@ -31,8 +31,8 @@ def decided_before(workspace: Workspace, digest: str, besides: str) -> int:
     """
     models = {
         entry.model_digest
-        for path in workspace.ledger("any").parent.glob("*.jsonl")
-        for entry in ledger.read(path)
+        for recipe in workspace.ledgers()
+        for entry in ledger.read(workspace.ledger(recipe))
         if (entry.details.get("test_split") or {}).get("digest") == digest
     }
     return len(models - {besides})

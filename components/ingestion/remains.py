@@ -83,8 +83,8 @@ def _models(workspace: Workspace, plan: Plan) -> Iterator[str]:
             now = " (serves)" if serves else " (is out as a canary)" if out else ""
             learnt.append(f"{recipe} v{version}{now}{said}")
     stored = {name.split(" (")[0] for name in learnt}
-    for path in sorted((workspace.root / "ledger").glob("*.jsonl")):
-        for entry in ledger.read(path):
+    for recipe in workspace.ledgers():
+        for entry in ledger.read(workspace.ledger(recipe)):
             name = f"{entry.recipe} v{entry.version}"
             if (
                 entry.event == ledger.DONE

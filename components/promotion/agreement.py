@@ -149,7 +149,7 @@ def _places(plans: Sequence[Plan]) -> dict[str, tuple[Path, int]]:
 
 def _served(workspace: Workspace) -> tuple[list[Plan], list[Plan], list[Plan]]:
     """Returns the ledgers' champions and canaries that the store holds whole, and the others."""
-    names = {path.stem for path in workspace.ledger("any").parent.glob("*.jsonl")}
+    names = set(workspace.ledgers())
     stored = {p.name for p in workspace.models.glob("[!.]*") if p.is_dir()}
     champions: list[Plan] = []
     canaries: list[Plan] = []

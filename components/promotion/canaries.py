@@ -11,7 +11,6 @@ from components.promotion.plan import Plan
 from lineage import approvals, ledger, provenance, signature
 from lineage.ledger import Entry
 from segtrail.errors import SegtrailError, StageError
-from segtrail.params import load_recipe
 from segtrail.progress import say
 from segtrail.workspace import Workspace
 
@@ -83,9 +82,7 @@ def confirm_canary(workspace: Workspace, name: str, *, by: str | None = None) ->
                 "(and to promote it then: --again)",
             )
         doing.require_stored(plan)
-        signature.refuse_unsigned(
-            name, plan.version, plan.details, load_recipe(workspace, name).promotion.signatures
-        )
+        signature.refuse_unsigned(workspace, name, plan.version, plan.details)
         content = (plan.folder / provenance.IN_MODEL).read_bytes()
         verdict = provenance.verdict(provenance.parse(content))
         approved = candidate.require_approved(workspace, name, verdict)

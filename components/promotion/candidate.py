@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components import registry
 from components.promotion import again as words
@@ -25,9 +25,6 @@ from segtrail.errors import StageError
 from segtrail.files import read_json, sha256_bytes, sha256_file
 from segtrail.params import dump, load_recipe
 from segtrail.workspace import Workspace
-
-if TYPE_CHECKING:
-    from securesystemslib.signer import CryptoSigner
 
 
 def check(
@@ -76,7 +73,7 @@ def check(
             "commit them, or promote with --allow-dirty, which the provenance will say",
         )
     _check_recorded(workspace, name)
-    _signer(workspace, name)  # refused before anything is registered
+    signature.signer(workspace, name)  # refused before anything is registered
 
 
 def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -> None:
@@ -84,7 +81,7 @@ def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -
     if word is None:
         said = verdict["verdict"]
         raise verdicts.refusal(said, f"{name}: the gate's verdict is {said!r}, not 'pass'")
-    if signature.is_demanded(dump(load_recipe(workspace, name))):
+    if signature.is_required(workspace, name):
         signature.require_signed(workspace.root, ledger.read(workspace.ledger(name)), word)
     if word != verdict.get("forced"):
         raise StageError(
@@ -139,7 +136,7 @@ def prepare(
     previous = agreement.serving_version(workspace, name, entries)
     facts = gather(workspace, name)
     content = provenance.encode(provenance.build(facts))
-    by_key = _signer(workspace, name)
+    by_key = signature.signer(workspace, name)
     source = Model.of(workspace, name).root
     run = read_json(TrainingRun.of(workspace, name).run)
     version = registry.register(workspace, name, source, run["mlflow_run_id"], digest)
@@ -152,9 +149,9 @@ def prepare(
     said = words.details(workspace, name, digest, by, again)
     if known := [e for e in entries if ledger.is_kept(e) and e.version == version]:
         kept_plan = Plan.of_intent(workspace, known[-1])
-        signature.refuse_unsigned(
-            name, version, kept_plan.details, load_recipe(workspace, name).promotion.signatures
-        )
+        signature.refuse_unsigned(workspace, name, version, kept_plan.details)
+        if facts.approvals:
+            said[approvals.DETAIL] = facts.approvals
         return _known(kept_plan, previous, by, said)
     return Plan(
         workspace=workspace,
@@ -180,11 +177,6 @@ def prepare(
             **golden.files(Evaluation.of(workspace, name).require().golden),
         },
     )
-
-
-def _signer(workspace: Workspace, name: str) -> CryptoSigner | None:
-    demanded = load_recipe(workspace, name).promotion.signatures
-    return signature.signer(workspace.root, name, demanded)
 
 
 def _known(plan: Plan, previous: int | None, by: str | None, said: Mapping[str, Any]) -> Plan:

@@ -9,7 +9,6 @@ from components.promotion import agreement, record
 from components.promotion.lock import exclusive
 from lineage import approvals, forced, keys, ledger, signature
 from segtrail.errors import StageError
-from segtrail.params import load_recipe
 from segtrail.workspace import Workspace
 
 
@@ -98,8 +97,8 @@ def approve(
         raise StageError(
             f"{name}: {by} forced this candidate past the gate; somebody else has to approve it"
         )
-    if load_recipe(workspace, name).promotion.signatures == signature.REQUIRED:
-        signature.require_key_of(workspace.root, name, by)
+    if signature.is_required(workspace, name):
+        signature.require_key_of(workspace, name, by)
     subject = f"Approve {name} {verdict['model_digest'][:12]}: {reason}"
     details = approvals.details(verdict, reason)
     return _record(workspace, name, ledger.APPROVED, verdict, details, by, subject)

@@ -89,8 +89,8 @@ def every(workspace: Workspace, cache: Path, trainings: Sequence[Training]) -> l
     """
     others = [_trained(workspace, cache, training) for training in trainings]
     served = []
-    for path in sorted(workspace.ledger("any").parent.glob("*.jsonl")):
-        entries = history.read(workspace, path.stem)
+    for recipe in workspace.ledgers():
+        entries = history.read(workspace, recipe)
         for version, mine in sorted(_by_version(entries).items()):
             model = _promoted(workspace, version, entries, mine)
             same = [other for other in others if _is_same(other, model)]
