@@ -27,7 +27,7 @@ def details(verdict: Mapping[str, Any], reason: str) -> dict[str, Any]:
         verdict: The gate's JSON.
         reason: In the person's words.
     """
-    return {key: verdict[key] for key in ("verdict", *forced.RESTS_ON[1:])} | {"reason": reason}
+    return {key: verdict.get(key) for key in ("verdict", *forced.RESTS_ON[1:])} | {"reason": reason}
 
 
 def find(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lineage import ledger
+from lineage import approvals, ledger
 from segtrail import saved_model
 from segtrail.workspace import Workspace
 from serving import config
@@ -82,6 +82,30 @@ def test_a_candidate_waits_for_a_person_or_is_shown_as_a_canary(done, retrain):
     assert (found.returncode, champion(done)) == (1, 1)
     assert "error: v2 is out as a canary\n  -> --confirm\n" in found.stderr
     assert retrain(done, "--canary", "--no-promote").returncode == 2
+
+
+@pytest.mark.slow
+def test_a_recipe_that_asks_people_ends_with_the_candidate_waiting_for_them(done, retrain):
+    done.edit(
+        "params.yaml",
+        lambda text: text.replace("  demo:\n", "  demo:\n    promotion: {approvals: 1}\n", 1),
+    )
+    found = retrain(done)
+    assert (found.returncode, champion(done)) == (0, None)
+    assert done.calls() == LIVE[:-1]
+    assert found.stdout.splitlines()[-1].endswith(
+        "and waits: 0 of 1 person approved it: segtrail approve --recipe demo --by NAME "
+        "--reason TEXT, then segtrail promote --recipe demo"
+    )
+    verdict = json.loads((done.root / "artifacts/demo/gate/verdict.json").read_text())
+    ledger.append(
+        done.root / "ledger/demo.jsonl", ledger.APPROVED, version=None, by="Ada",
+        model_digest=verdict["model_digest"], details=approvals.details(verdict, "looked"),
+    )  # fmt: skip
+    done.git("add", "ledger")
+    done.git("commit", "--quiet", "-m", "Approve")
+    assert retrain(done).returncode == 0
+    assert champion(done) == 1
 
 
 @pytest.mark.slow
