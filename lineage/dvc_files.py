@@ -156,10 +156,6 @@ class Lock:
         """Returns the md5 that `stage` recorded of its output `path`."""
         return self._md5(stage, "outs", path)
 
-    def outputs(self, stage: str) -> list[str]:
-        """Returns the md5 of each thing that a stage made."""
-        return [str(item["md5"]) for item in self.stages.get(stage, {}).get("outs", [])]
-
     def dependencies(self) -> Iterator[tuple[str, str, str]]:
         """Yields stage, path and md5 of whatever a stage depends on."""
         for stage, record in self.stages.items():

@@ -12,16 +12,19 @@ from lineage.link import NotChecked
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
 
-_READ = ("validate", "evaluate")  # whose results are compared
+_READ = ("validation/result.json", "evaluation/metrics.json", "evaluation/per_image.parquet")
 
 
 def fetched(e: Evidence) -> str:
     """What DVC's cache lacks of this version was brought from the remote, but what was erased."""
     data = data_version.data_md5_at(e.root, rest_on(lambda: e.commit))
-    outputs = [md5 for stage in _READ for md5 in rest_on(lambda: e.lock).outputs(stage)]
-    came = dvc_remote.fetch(e.root, [data, *outputs])
-    below = [dvc_files.read_listing(e.cache, md5) for md5 in outputs if md5.endswith(dvc_files.DIR)]
-    files = {*e.tree.values(), *(md5 for listing in below for md5 in listing.values())}
+    lock, paths = rest_on(lambda: e.lock), [e.byproduct(x)["annotations"]["path"] for x in _READ]
+    found = {path: out for path in paths if (out := lock.find_output(path)) is not None}
+    came = dvc_remote.fetch(e.root, [data, *(md5 for _, md5 in found.values())])
+    files = set(e.tree.values())
+    for path, (folder, md5) in found.items():
+        if md5.endswith(dvc_files.DIR):
+            files.add(dvc_files.read_listing(e.cache, md5)[path.removeprefix(f"{folder}/")])
     came += dvc_remote.fetch(e.root, files - data_version.erased_files(e.root).keys())
     return f"{came} files came from the remote" if came else "DVC's cache lacked nothing"
 

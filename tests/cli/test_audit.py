@@ -51,7 +51,7 @@ def test_what_holds_is_told_as_json(here, capsys):
         "quick": False, "fetch": False, "reproduce": False, "signed": False,
     }  # fmt: skip
     assert found["model_digest"] in here.ledger(RECIPE).read_text()
-    assert len(found["links"]) == 20
+    assert len(found["links"]) == 24
 
 
 def test_what_is_broken_or_left_out_is_told_as_json(here, capsys):
