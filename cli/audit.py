@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from lineage.evidence import Evidence
     from segtrail.workspace import Workspace
 
+# with an MLflow server: by default it is asked for minutes, again and again
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 MARKS = {"held": "ok", "broken": "BROKEN", "not checked": "not checked", "warning": "warning"}
 
 
@@ -116,6 +119,8 @@ def audit(
         raise typer.BadParameter("--folder and --target exclude each other")
     if fetch and quick:
         raise typer.BadParameter("--fetch and --quick exclude each other")
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
     workspace = Workspace.find()
     check_recipe(workspace, recipe)
     tls = None
@@ -159,18 +164,18 @@ def _reproduction(workspace: Workspace, keep: Path | None) -> Callable[[Evidence
 
 
 def _print(found: Audit) -> None:
-    from lineage.audited import CONCLUSIONS
+    from segtrail.words import plain
 
     links = found.links
     if {link.state for link in links} == {"not checked"} and len({x.says for x in links}) == 1:
-        print(links[0].says)
+        print(plain(links[0].says))
         return
     width = max(len(link.name) for link in links)
     for link in links:
         head = f"{link.name:>{width}}  {MARKS[link.state]:<11}  "
-        first, *rest = link.says.splitlines() or [""]
+        first, *rest = [plain(line) for line in link.says.splitlines()] or [""]
         print(head + first)
         if rest:
             print(textwrap.indent("\n".join(rest), " " * len(head)))
     held = sum(link.state == "held" for link in links)
-    print(f"\n{held} of {len(links)} links held: {CONCLUSIONS[found.exit_code]}")
+    print(f"\n{held} of {len(links)} links held: {found.conclusion}")

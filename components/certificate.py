@@ -64,6 +64,7 @@ def command(audit: Audit) -> str:
     words = ["segtrail", "audit", audit.recipe]
     words += ["--version", str(audit.version)] if audit.version else []
     words += ["--target", audit.target] if audit.target else []
+    words += ["--folder", audit.folder] if audit.folder else []
     return shlex.join([*words, *(f"--{name}" for name, given in audit.options.items() if given)])
 
 
@@ -107,6 +108,8 @@ def _audited(audit: Audit) -> str:
     if audit.target:
         over = " over TLS, trusted as the recipe or --tls-... said" if audit.over_tls else ""
         return f"the live server {audit.target}{over}, and {version}"
+    if audit.folder:
+        return f"the SavedModel in {audit.folder}, and {version}; no live server was asked"
     return f"{version}; no live server was asked"
 
 

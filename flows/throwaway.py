@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from flows.environment import child_environment
-from lineage import data_version, dvc_files
+from lineage import data_version, dvc_files, dvc_remote
 from lineage.evidence import Evidence
 from lineage.link import NotChecked
 from segtrail import git, telemetry
@@ -114,18 +114,13 @@ def _copy(cache: Path, own: Path, md5: str) -> bool:
 
 def _fetch(e: Evidence, folder: Path, md5s: list[str], say: Callable[[str], None]) -> None:
     """Fetches contents from the audited workspace's remote into the clone's own cache."""
-    from dvc.repo import Repo
-    from dvc_data.hashfile.hash_info import HashInfo
-
     lacks = f"data/{e.dataset}: {len(md5s)} of its files not in DVC's cache"
     say(f"{lacks}; asking the remote")
+    own = folder / ".dvc" / "cache" / "files" / "md5"
     try:
-        with Repo(str(e.root), config=dvc_settings(folder)) as repo:
-            failed = repo.cloud.pull([HashInfo("md5", md5) for md5 in md5s]).failed
-    except Exception as error:  # whatever a cloud's client raises
-        raise NotChecked(f"{lacks}, and they cannot be fetched: {error}") from None
-    if failed:
-        raise NotChecked(f"{lacks}, and {len(failed)} not in the remote either")
+        dvc_remote.fetch(e.root, md5s, own, dvc_settings(folder))
+    except LineageError as error:
+        raise NotChecked(f"{lacks}, and they cannot be fetched: {error.message}") from None
 
 
 def _scratch(folder: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ nothing. A digest is never believed: it is computed anew, and compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from lineage.audited import Audit
 from lineage.evidence import Evidence
 from lineage.link import BROKEN, HELD, NOT_CHECKED, Link, exit_code, look
 from segtrail.errors import LineageError, SegtrailError, ServingError
+from segtrail.lock import is_held
 from segtrail.workspace import Workspace
 from serving import config, store
 
@@ -35,6 +37,9 @@ __all__ = ["Audit", "Link", "audit", "exit_code"]
 
 Check = Callable[[Evidence], str]
 
+_MOVES = {
+    "live server", "serving configuration", "MLflow registry", "git tag", "ledger", "ledger head",
+}  # fmt: skip
 _LIVE, _FOLDER, _REMOTE = "live server", "given folder", "remote"
 _CHAIN: tuple[tuple[str, Check], ...] = (
     ("serving configuration", links_model.configured),
@@ -135,8 +140,19 @@ def audit(
     if fetch:
         links.append(look(_REMOTE, lambda: links_data.fetched(evidence)))
         evidence.fetched = links[-1].state == HELD
+    moving = is_held(workspace.promotion_lock)
     links += (look(each, partial(check, evidence)) for each, check in chain)
+    if moving or is_held(workspace.promotion_lock):
+        links = [_in_motion(link) for link in links]
     return found(links, version=version, evidence=evidence)
+
+
+def _in_motion(link: Link) -> Link:
+    """Takes back that what a promotion is just changing is broken."""
+    if link.state != BROKEN or link.name not in _MOVES:
+        return link
+    says = f"a promotion or rollback is under way, ask again when it has ended: {link.says}"
+    return replace(link, state=NOT_CHECKED, says=says)
 
 
 def _serving(workspace: Workspace, name: str, endpoint: Endpoint | None) -> int:

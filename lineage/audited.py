@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import segtrail
 from lineage.evidence import Evidence
-from lineage.link import Link, exit_code
+from lineage.link import WARNING, Link, exit_code
 from segtrail.errors import EXIT_AUDIT_BROKEN, EXIT_AUDIT_INCOMPLETE, EXIT_OK
 
 SCHEMA: Final = "urn:segtrail:audit:v1"
-CONCLUSIONS: Final = {
+_CONCLUSIONS: Final = {
     EXIT_OK: "every link holds",
     EXIT_AUDIT_BROKEN: "the chain is BROKEN",
     EXIT_AUDIT_INCOMPLETE: "nothing broken was found",
@@ -65,6 +65,14 @@ class Audit:
             return None
 
     @property
+    def conclusion(self) -> str:
+        """The exit code in words; and whether there are warnings."""
+        warned = any(link.state == WARNING for link in self.links)
+        if self.exit_code == EXIT_OK and warned:
+            return "nothing is broken, with warnings"
+        return _CONCLUSIONS[self.exit_code]
+
+    @property
     def exit_code(self) -> int:
         """See `lineage.link.exit_code`."""
         return exit_code(self.links)
@@ -82,7 +90,7 @@ class Audit:
             "folder": self.folder,
             "options": dict(self.options),
             "exit_code": self.exit_code,
-            "conclusion": CONCLUSIONS[self.exit_code],
+            "conclusion": self.conclusion,
             "links": [
                 {"name": link.name, "state": link.state, "says": link.says} for link in self.links
             ],

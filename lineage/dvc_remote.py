@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lineage import dvc_files
 from segtrail import telemetry
 from segtrail.errors import LineageError
 
 
-def fetch(root: Path, md5s: Iterable[str]) -> int:
+def fetch(
+    root: Path,
+    md5s: Iterable[str],
+    cache: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> int:
     """Copies those of these objects into DVC's cache that it lacks; nothing else is written.
 
     Not by `dvc fetch`, which takes a folder for whole whose listing the cache has.
@@ -18,6 +24,8 @@ def fetch(root: Path, md5s: Iterable[str]) -> int:
     Args:
         root: The workspace.
         md5s: As DVC names them; of a folder, its listing alone.
+        cache: Where they go; by default the workspace's own cache.
+        settings: Of DVC, beside the workspace's own: so that it writes into that cache.
 
     Returns:
         How many came.
@@ -25,7 +33,7 @@ def fetch(root: Path, md5s: Iterable[str]) -> int:
     Raises:
         LineageError: There is no remote, it does not answer, or lacks some of them.
     """
-    cache = dvc_files.cache_folder(root)
+    cache = cache or dvc_files.cache_folder(root)
     lacking = [md5 for md5 in set(md5s) if not dvc_files.object_path(cache, md5).exists()]
     if not lacking:
         return 0
@@ -35,7 +43,7 @@ def fetch(root: Path, md5s: Iterable[str]) -> int:
     from dvc_data.hashfile.hash_info import HashInfo
 
     try:
-        with Repo(str(root)) as repo:
+        with Repo(str(root), config=dict(settings or {})) as repo:
             repo.cloud.pull({HashInfo("md5", md5) for md5 in lacking})
     except DvcException as e:
         raise LineageError(f"DVC says: {e}", "dvc remote list; docs/remotes.md") from None

@@ -12,7 +12,7 @@ from lineage import data_version, dvc_files, ledger, provenance, signature
 from lineage.ledger import Entry
 from lineage.link import NotChecked
 from segtrail import git, git_objects, saved_model
-from segtrail.errors import LineageError, SegtrailError
+from segtrail.errors import LineageError, SegtrailError, WorkspaceError
 from segtrail.files import root_digest, sha256_bytes
 from segtrail.workspace import Workspace
 
@@ -90,7 +90,14 @@ class Evidence:
     def commit(self) -> str:
         """The git commit that was promoted, by the ledger; it exists."""
         commit = str(rest_on(lambda: self.record).details["git_commit"])
-        git.run(self.root, "cat-file", "-e", f"{commit}^{{commit}}")
+        try:
+            git.run(self.root, "cat-file", "-e", f"{commit}^{{commit}}")
+        except WorkspaceError:
+            if git.run(self.root, "rev-parse", "--is-shallow-repository") == "true":
+                raise NotChecked(
+                    f"this clone has not the history with {commit[:12]}: git fetch --unshallow"
+                ) from None
+            raise
         return commit
 
     @cached_property
@@ -156,6 +163,14 @@ class Evidence:
         return self._if_there(
             lambda: dvc_files.output_at(self.root, self.commit, lock, self.cache, path)
         )
+
+    def output_md5(self, path: str) -> str:
+        """Returns the md5 of a file in a folder that a stage made, as recorded at the commit."""
+        folder, md5 = rest_on(lambda: self.lock).find_output(path) or ("", "")
+        listing = self._if_there(lambda: dvc_files.read_listing(self.cache, md5))
+        if (name := path.removeprefix(f"{folder}/")) not in listing:
+            raise LineageError(f"dvc.lock: the output {folder} has no {name}")
+        return listing[name]
 
     def data_file(self, name: str) -> bytes:
         """Returns one file of the dataset at the commit."""

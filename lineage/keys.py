@@ -211,13 +211,13 @@ def ever_trusted(root: Path) -> dict[str, Trusted]:
 def _files(root: Path, revision: str) -> Iterator[tuple[str, bytes]]:
     """Yields the plain files under `trust/` that are called as keys are."""
     try:
-        listed = git.run(root, "ls-tree", "-z", revision, f"{FOLDER}/")
+        if not git.run(root, "ls-tree", "-z", revision, f"{FOLDER}/"):
+            return
     except WorkspaceError:
         return  # no commit yet
-    for line in filter(None, listed.split("\0")):
-        about, _, path = line.partition("\t")
-        if about.startswith("100") and path.endswith(SUFFIX):
-            yield path, git_objects.show(root, revision, path)
+    for name, content in git_objects.plain_files(root, revision, FOLDER).items():
+        if name.endswith(SUFFIX):
+            yield f"{FOLDER}/{name}", content
 
 
 def _public(content: bytes) -> Ed25519PublicKey | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,11 +78,12 @@ def check_heads(workspace: Workspace, recipe: str) -> tuple[Head | None, int]:
         LineageError: The ledger does not continue what one of them has seen.
     """
     path, root = workspace.ledger(recipe), workspace.root
-    content = path.read_bytes()
     seen = Head.parse(mlflow_record.model_tag(workspace, recipe, ledger_head.TAG))
+    version = re.compile(rf"{re.escape(recipe)}/v[0-9]+")
+    tags = {k: v for k, v in git.tags(root, f"{recipe}/v*").items() if version.fullmatch(k)}
+    content = path.read_bytes()  # after what may be written meanwhile
     if seen is not None and (missing := seen.missing(content)):
         raise LineageError(f"of the ledger that MLflow has seen, {missing}")
-    tags = git.tags(root, f"{recipe}/v*")
     then = git_objects.show_each(
         root, [f"refs/tags/{tag}" for tag in tags], path.relative_to(root).as_posix()
     )

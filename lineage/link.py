@@ -10,6 +10,7 @@ from segtrail.errors import (
     EXIT_AUDIT_BROKEN,
     EXIT_AUDIT_INCOMPLETE,
     EXIT_OK,
+    LineageError,
     SegtrailError,
 )
 
@@ -40,6 +41,10 @@ class NotChecked(Exception):
     """A link could not be looked at; the reason is its message."""
 
 
+class Unreachable(LineageError):
+    """What a link is about is on a server that gives no answer."""
+
+
 class Warn(Exception):
     """A link has a warning; it is its message."""
 
@@ -56,6 +61,8 @@ def look(name: str, check: Callable[[], str]) -> Link:
         return Link(name, NOT_CHECKED, str(e))
     except Warn as e:
         return Link(name, WARNING, str(e))
+    except Unreachable as e:
+        return Link(name, NOT_CHECKED, e.message)
     except SegtrailError as e:
         return Link(name, BROKEN, e.message)
     except Exception as e:

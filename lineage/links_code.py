@@ -31,8 +31,8 @@ def computed_with(e: Evidence) -> str:
     used: set[str] = set()
     for stage, path, md5 in lock.dependencies():
         if (made := lock.find_output(path)) is not None:
-            if made[0] == path:
-                same(f"what the stage {stage} read of {path}", md5, made[1], "what made it")
+            of_stage = e.output_md5(path) if made[0] != path else made[1]
+            same(f"what the stage {stage} read of {path}", md5, of_stage, "what made it")
         elif (held := _md5(e.files, path)) is not None:
             same(f"{path} at the commit", held, md5, f"the stage {stage}")
             used.add(path)

@@ -67,6 +67,12 @@ def _signed(e: Evidence, found: Checked, mine: Sequence[Entry]) -> str:
     count = len(found.signers)
     came = [x for x in mine if "rollback" not in x.details]
     own = found.signers.get(came[-1].seq) if came else None
+    last = found.signers.get(mine[-1].seq)
+    if own is not None and last is None and e.demands_signatures:
+        raise Warn(
+            f"line {mine[-1].seq}, by which v{e.version} came back, is signed by nobody, though "
+            f"{own.name} signed line {came[-1].seq}, by which it first came"
+        )
     if own is not None:
         return f"; {count} are signed, line {came[-1].seq} of v{e.version} by {own.name}"
     if e.demands_signatures:

@@ -168,7 +168,8 @@ def kept(e: Evidence) -> str:
     """The copy of the model that MLflow's registry hands out is the same model."""
     found = mlflow_record.version(e.workspace, e.recipe, e.version)
     what = f"version {e.version}"
-    uri = found.source or ""
+    if not (uri := found.source):
+        raise LineageError(f"MLflow names no files of {what}")
     if urlsplit(uri).scheme not in ("", "file"):
         if e.quick:
             raise NotChecked("left out of a quick audit: it is on another machine")
@@ -193,7 +194,12 @@ def trained(e: Evidence) -> str:
     said = f"MLflow run {found.run_id}, finished {found.finished}"
     item = e.byproduct(provenance.RUN)
     if "digest" not in item:
-        return f"{said}; what it recorded is not in this provenance, which is of an older segtrail"
+        lacking = (
+            f"{said}; this provenance, as of an older segtrail, does not name what it recorded"
+        )
+        raise NotChecked(lacking) if e.demands_signatures else Warn(lacking)
+    if e.quick and not run_digests.is_here(e.workspace, found.run_id):
+        raise NotChecked("left out of a quick audit: its files are on another machine")
     now = run_digests.digests(e.workspace, found.run_id)
     if differs := list(run_digests.differences(now, item["annotations"])):
         more = f" and {len(differs) - 3} more" if len(differs) > 3 else ""

@@ -92,14 +92,15 @@ def approved(e: Evidence) -> str:
     claimed = approvals.find(entries, verdict)
     signed = approvals.find(entries, verdict, signer)
     for each in given:
-        if each not in claimed:
+        if each not in claimed or each["entry"] > e.record.seq:
             raise LineageError(f"the ledger does not say that {each['by']} approved it")
         if each not in signed:
             raise LineageError(f"line {each['entry']}: is not signed with the key of {each['by']}")
-    if len(given) < asked:
-        raise LineageError(f"{len(given)} of {asked} people approved it")
+    people = {each["by"].casefold() for each in given}
+    if len(people) < asked and e.record.event == ledger.DONE:
+        raise LineageError(f"{len(people)} of {asked} people approved it")
     if not given:
-        return "the recipe asks for nobody's"
+        return "nobody's were asked for" if not asked else "a canary needs nobody's"
     return f"{len(given)} of {asked} asked for: {approvals.says(given)}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lineage import mlflow_sqlite
+from lineage.link import Unreachable
 from lineage.mlflow_facts import Recorded, Run, Version, iso, metric_row
 from segtrail import telemetry
 from segtrail.errors import LineageError
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 DIGEST_TAG = "segtrail.model_digest"
 CHAMPION, CANARY = "champion", "canary"
+_NO_ANSWER = "API request to "  # begins what MLflow says when its server cannot be reached
 
 
 def client(workspace: Workspace) -> MlflowClient:
@@ -183,4 +185,7 @@ def _read(
     try:
         return of_client(client)
     except MlflowException as e:
+        if str(e.message).startswith(_NO_ANSWER):
+            uri = workspace.mlflow_uri
+            raise Unreachable(f"{what}: MLflow at {uri} gives no answer") from None
         raise LineageError(f"{what}: {e.message}") from None

@@ -108,6 +108,9 @@ def _one(path: Path, sql: str, *values: Any) -> tuple[Any, ...] | None:
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            tables = "SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'"
+            if not db.execute(tables).fetchone()[0]:  # MLflow would make one of it
+                raise LineageError(f"{path}: is no store of MLflow's")
             yield db
     except sqlite3.OperationalError:
         raise

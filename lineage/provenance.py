@@ -106,7 +106,7 @@ def build(facts: Facts) -> dict[str, Any]:
                 "externalParameters": {"recipe": facts.recipe, "params": dict(facts.params)},
                 "internalParameters": {
                     key: facts.run[key]
-                    for key in ("seed", "steps", "environment")
+                    for key in ("seed", "steps", "environment", "resumed")
                     if key in facts.run
                 },
                 "resolvedDependencies": _dependencies(facts),

@@ -6,7 +6,7 @@ whether they had to be equal: nothing else is broken by another processor or ano
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +15,7 @@ from lineage.evidence import Evidence
 from lineage.link import NotChecked, Warn
 from lineage.reproduced_metrics import Row, table
 from segtrail.artifacts import Model, TrainingRun
-from segtrail.errors import LineageError, SegtrailError
+from segtrail.errors import LineageError
 from segtrail.files import read_json
 from segtrail.saved_model import file_digests
 from segtrail.words import shortened
@@ -112,12 +112,10 @@ def _of_files(e: Evidence, differing: Sequence[str], equal: bool) -> str:
 
 
 def _was_resumed(e: Evidence) -> bool | None:
-    """Whether the training went on after a break; None if there is no record of that."""
-    try:
-        run = json.loads(e.output(f"artifacts/{e.recipe}/training/run.json"))
-    except SegtrailError:
-        return None
-    return bool(run["resumed"]) if "resumed" in run else None
+    """Whether the training went on after a break; None if an older segtrail did not record it."""
+    build = e.statement["predicate"]["buildDefinition"]
+    found: bool | None = build.get("internalParameters", {}).get("resumed")
+    return found
 
 
 def _first_output(e: Evidence, made: Workspace) -> str:
@@ -136,7 +134,8 @@ def _despite(reasons: Sequence[str]) -> list[str]:
 
 def _differs(what: str, was: Any, now: Any) -> str:
     if isinstance(was, list) and isinstance(now, list):
-        gone, new = (sorted(map(str, {*a} - {*b})) for a, b in ((was, now), (now, was)))
+        then, here = Counter(map(str, was)), Counter(map(str, now))
+        gone, new = sorted((then - here).elements()), sorted((here - then).elements())
         parts = [("without ", gone), ("with ", new)]
         return f"{what}: now " + ", ".join(word + " ".join(said) for word, said in parts if said)
     return f"{what} is {now}, was {was}"

@@ -18,14 +18,16 @@ from segtrail.workspace import Workspace
 
 Digests = Mapping[str, Mapping[str, str]]
 PARAMETERS, METRICS, TAGS, ARTIFACTS = "parameters", "metrics", "tags", "artifacts"
+_WORDS = ("mlflow.runName", "mlflow.note.content")  # which MLflow's pages invite one to change
 _ONE = {PARAMETERS: "parameter", METRICS: "metric", TAGS: "tag", ARTIFACTS: "artifact"}
 
 
 def digests(workspace: Workspace, run_id: str) -> dict[str, dict[str, str]]:
     """Returns `{section: {name: hex SHA-256}}` of a run.
 
-    Of a metric it is its whole history, with steps and times. The folder `report/` is left out:
-    it is written anew whenever somebody asks for a report.
+    Of a metric it is its whole history, with steps and times. Name and description of the run are
+    left out, which people change in MLflow's pages; and so is the folder `report/`, which is
+    written anew whenever somebody asks for a report.
 
     Raises:
         LineageError: MLflow has no such run, or its files cannot be read.
@@ -34,11 +36,17 @@ def digests(workspace: Workspace, run_id: str) -> dict[str, dict[str, str]]:
     return {
         PARAMETERS: {key: _sha256(value) for key, value in found.parameters.items()},
         METRICS: {key: _sha256("\n".join(rows)) for key, rows in found.metrics.items()},
-        TAGS: {key: _sha256(value) for key, value in found.tags.items()},
+        TAGS: {k: _sha256(v) for k, v in found.tags.items() if k not in _WORDS},
         ARTIFACTS: artifacts(
             workspace, found.artifact_uri, skip=f"{report_record.FOLDER}/", what=f"run {run_id}"
         ),
     }
+
+
+def is_here(workspace: Workspace, run_id: str) -> bool:
+    """Whether the files of a run lie on this machine."""
+    uri = mlflow_record.recorded(workspace, run_id).artifact_uri
+    return urlsplit(uri).scheme in ("", "file")
 
 
 def root(found: Digests) -> str:

@@ -39,9 +39,9 @@ def run_bytes(root: Path, *args: str, stdin: str | None = None) -> bytes:
     while True:
         try:
             done = subprocess.run(
-                ["git", *args], cwd=root, input=stdin.encode() if stdin is not None else None,
-                capture_output=True, check=False, env=_environment(root, args),
-                start_new_session=args[0] in _WRITES,
+                ["git", "-c", "core.commitGraph=false", *args], cwd=root,
+                input=stdin.encode() if stdin is not None else None, capture_output=True,
+                check=False, env=_environment(root, args), start_new_session=args[0] in _WRITES,
             )  # fmt: skip
         except FileNotFoundError:
             raise WorkspaceError("git is not installed", "install git and try again") from None
@@ -64,7 +64,8 @@ def _environment(root: Path, args: Sequence[str]) -> dict[str, str]:
     env = without_secrets(os.environ)  # hooks are whoever's code
     for name in ("GIT_DIR", "GIT_INDEX_FILE"):
         env.pop(name, None)
-    env["GIT_NO_REPLACE_OBJECTS"] = "1"  # what a commit holds is what its name says
+    # What a commit holds, and what came before it, is what its name says.
+    env |= {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull}
     if args[0] in ("commit", "tag", "merge"):
         for key, value in (("name", FALLBACK_NAME), ("email", FALLBACK_EMAIL)):
             known = subprocess.run(

@@ -27,12 +27,27 @@ def show(root: Path, revision: str, path: str) -> bytes:
 
 
 def show_each(root: Path, revisions: Sequence[str], path: str) -> Iterator[bytes]:
-    """Like `show`, of many revisions by one process of git's."""
-    read = _read(root, [f"{revision}:{path}" for revision in revisions])
-    for revision, (kind, _, content) in zip(revisions, read, strict=True):
+    """Like `show`, of many revisions by few processes of git's."""
+    found = _walk(root, revisions, path)
+    for revision, (kind, _, content) in zip(revisions, found, strict=True):
         if kind != "blob":
             raise WorkspaceError(f"{path} at {revision[:12]} is a {kind} of git's, not a file")
         yield content
+
+
+def plain_files(root: Path, revision: str, folder: str) -> dict[str, bytes]:
+    """Returns `{name: content}` of the plain files that lie in a folder as of `revision`.
+
+    Raises:
+        WorkspaceError: There is no such folder, or what is stored is not what its name says.
+    """
+    ((kind, name, content),) = _walk(root, [revision], folder)
+    if kind != "tree":
+        raise WorkspaceError(f"{folder} at {revision[:12]} is a {kind} of git's, not a folder")
+    entries = _entries(content, len(name))
+    files = {each: object_id for each, (mode, object_id) in entries.items() if mode[:3] == "100"}
+    read = _read(root, list(files.values()))
+    return {each: content for each, (_, _, content) in zip(files, read, strict=True)}
 
 
 def contents(root: Path, names: Sequence[str]) -> list[bytes | None]:
@@ -69,6 +84,42 @@ def files(root: Path, commit: str) -> Iterator[tuple[str, bytes]]:
     read = _read(root, [name for _, name in blobs])
     for (path, _), (_, _, content) in zip(blobs, read, strict=True):
         yield path, content
+
+
+def _walk(root: Path, revisions: Sequence[str], path: str) -> list[tuple[str, str, bytes]]:
+    """Returns what is at a path of each revision; commit and folders on the way are checked."""
+    if not revisions:
+        return []
+    asked = [f"{revision}^{{commit}}" for revision in revisions]
+    found = list(_read(root, git.run(root, "rev-parse", *asked).split()))
+    names = [content.split(b"\n", 1)[0].removeprefix(b"tree ").decode() for *_, content in found]
+    found = list(_read(root, names))
+    for part in path.strip("/").split("/"):
+        names = []
+        for revision, (kind, name, content) in zip(revisions, found, strict=True):
+            entries = _entries(content, len(name)) if kind == "tree" else {}
+            if part not in entries:
+                raise WorkspaceError(f"git in {root}: {revision}:{path} is not there")
+            names.append(entries[part][1])
+        found = list(_read(root, names))
+    return found
+
+
+def _entries(tree: bytes, width: int) -> dict[str, tuple[str, str]]:
+    """Returns `{name: (mode, object's name)}` of a folder as git stores it.
+
+    Args:
+        tree: Its content: `<mode> <name>\\0<object's name in bytes>`, again and again.
+        width: Of an object's name, in hex digits.
+    """
+    found, at, size = {}, 0, width // 2
+    while at < len(tree):
+        end = tree.index(b"\0", at)
+        mode, _, name = tree[at:end].partition(b" ")
+        object_id = tree[end + 1 : end + 1 + size].hex()
+        found[name.decode(errors="surrogateescape")] = (mode.decode(), object_id)
+        at = end + 1 + size
+    return found
 
 
 def _read(root: Path, names: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:

@@ -49,6 +49,21 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
         os.close(fd)
 
 
+def is_held(path: Path) -> bool:
+    """Whether another process holds a lock; its file is neither made nor changed."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 @contextlib.contextmanager
 def alone(path: Path, busy: str) -> Iterator[None]:
     """Holds a lock until the block ends; a process that dies gives it back.

@@ -69,6 +69,11 @@ class Workspace:
     def ledger(self, recipe: str) -> Path:
         return self.root / "ledger" / f"{recipe}.jsonl"
 
+    @property
+    def promotion_lock(self) -> Path:
+        """Held by whatever changes what serves; shared with the clones of workers."""
+        return self.home / ".segtrail" / "promotion.lock"
+
     def ledgers(self) -> list[str]:
         """Returns the recipes that have a ledger, by name."""
         return sorted(path.stem for path in self.ledger("any").parent.glob("*.jsonl"))

@@ -14,7 +14,7 @@ from segtrail.workspace import Workspace
 @contextlib.contextmanager
 def exclusive(workspace: Workspace) -> Iterator[None]:
     """Holds the promotion lock, which a process that dies lets go of."""
-    path = workspace.home / ".segtrail" / "promotion.lock"
+    path = workspace.promotion_lock
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

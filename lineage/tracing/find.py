@@ -73,12 +73,13 @@ def find(index: Index, word: str, dataset: str | None = None) -> list[Match]:
             "segtrail data log",
         )
     path = Path(word)
-    matches = _by_file(index, path) if path.is_file() else []
+    is_file = _is_file(path)
+    matches = _by_file(index, path) if is_file else []
     matches = matches or _by_name(index, word) or _by_beginning(index, word.lower())
     matches = [match for match in matches if dataset in (None, match.dataset)]
     if matches:
         return sorted(matches, key=lambda match: (match.dataset, match.image))
-    what = "that is this file" if path.is_file() else "with that id or digest"
+    what = "that is this file" if is_file else "with that id or digest"
     where = f"version of {dataset}" if dataset else "version of the data"
     if unread := len(index.unread()):
         raise LineageError(
@@ -110,6 +111,13 @@ def graves(index: Index) -> Iterator[tuple[str, tombstones.Row]]:
                 yield dataset, row
         except (LineageError, DataError):
             continue  # told among what could not be looked at
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a word too long for a file's name
+        return False
 
 
 def _by_file(index: Index, path: Path) -> list[Match]:

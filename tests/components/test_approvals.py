@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import miniature
@@ -107,6 +108,8 @@ def test_who_forced_it_cannot_approve_it(asking: Workspace) -> None:
 
 def test_a_canary_needs_nobody_until_it_is_to_be_the_champion(asking: Workspace) -> None:
     shown = show_canary(asking, RECIPE)
+    (found,) = [x for x in audit(asking, RECIPE, version=shown.version) if x.name == "approvals"]
+    assert (found.state, found.says) == ("held", "a canary needs nobody's")
     with pytest.raises(StageError, match="0 of 2"):
         confirm_canary(asking, RECIPE)
     for by in ("Ada", "Grace"):
@@ -125,7 +128,7 @@ def test_a_rollback_waits_for_nobody_and_what_comes_back_was_approved(asking: Wo
 
 
 def test_a_recipe_that_asks_nobody(promoted: Workspace) -> None:
-    assert link(promoted) == ("held", "the recipe asks for nobody's")
+    assert link(promoted) == ("held", "nobody's were asked for")
 
 
 def test_where_signatures_are_demanded_each_approval_is_signed_by_its_person(
@@ -177,3 +180,17 @@ def test_the_words_of_what_is_lacking(asking: Workspace) -> None:
     found, lacking = approvals.ask(asking, RECIPE, verdict_of(asking))
     assert [each["entry"] for each in found] == [3]
     assert str(lacking).startswith("1 of 2 people approved it (Ada on 2")
+
+
+def test_one_person_named_twice_is_one_person(asking: Workspace) -> None:
+    for by in ("Ada", "Grace"):
+        approve(asking, RECIPE, verdict_of(asking), by=by, reason="fine")
+    promote(asking, RECIPE)
+    path = asking.ledger(RECIPE)
+    *before, last = path.read_text().splitlines()
+    raw = json.loads(last)
+    raw["details"]["approvals"] = [raw["details"]["approvals"][0]] * 2
+    path.write_text("\n".join([*before, json.dumps(raw, sort_keys=True)]) + "\n")
+    git.commit(asking.root, [f"ledger/{RECIPE}.jsonl"], "Edited")
+    git.run(asking.root, "tag", "--force", f"{RECIPE}/v2", "HEAD")
+    assert link(asking) == ("broken", "1 of 2 people approved it")

@@ -18,7 +18,7 @@ from miniature import RECIPE
 
 from components.promote import force, promote, reject
 from lineage import dvc_files, forced, keys, ledger, provenance
-from lineage.audit import audit, exit_code
+from lineage.audit import _CHAIN, audit, exit_code
 from lineage.ledger_head import Head
 from lineage.link import Link
 from segtrail import git, secrets
@@ -345,6 +345,12 @@ MUTATIONS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "git: a folder": (
         git_object("{commit}:training", lambda b: b.replace(b"loss.py", b"lost.py")), "git commit",
     ),
+    "git: the folder of the ledger": (
+        git_object("HEAD:ledger", lambda b: b.replace(b"demo.jsonl", b"demo.jsonk")), "ledger",
+    ),
+    "git: the folder of the keys": (
+        git_object("HEAD:trust", lambda b: b.replace(b"ada.pem", b"eve.pem")), "signature",
+    ),
     "git: the commit's date": (
         git_object("{commit}", lambda b: re.sub(rb"> 1(\d{9}) ", rb"> 2\1 ", b)), "git commit",
     ),
@@ -452,6 +458,8 @@ BESIDE = {
     "git: the recipe": {"git commit"},
     "git: a comment in the recipe": {"recipe"},
     "git: requirements": {"git commit"},
+    "git: the folder of the ledger": {"git tag", "ledger head"},
+    "git: the folder of the keys": {"git commit", "ledger"},
     "git: a key": {"ledger", "signature"},
     "git: the commit's date": {"working tree"},
     "git: the commit lost": {"ledger", "working tree"},
@@ -533,8 +541,14 @@ def test_a_copy_elsewhere_is_known_by_its_bytes(workspace: Workspace, tmp_path: 
     assert "is no folder" in broken(links)["given folder"]
 
 
-def test_there_are_enough_of_them() -> None:
-    assert len(MUTATIONS) >= 60
+def test_the_documents_say_how_many_there_are_and_of_which_links() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    for page in ("audit.md", "signatures.md"):
+        assert f"{len(MUTATIONS)} changes" in (docs / page).read_text()
+    # Verdict, infra validation and approvals lie in statement and ledger; the last two links are of
+    # what no digest names.
+    others = {"verdict", "infra validation", "approvals", "code", "working tree"}
+    assert {name for name, _ in _CHAIN} - {link for _, link in MUTATIONS.values()} == others
 
 
 # --- whoever can write everything, and has no key ------------------------------------------------
@@ -582,3 +596,105 @@ def test_the_head_is_what_the_documents_say() -> None:
     assert "line 2 is another one" in str(head.missing(b"one\n2\n"))
     assert Head.of(b"") is None
     assert os.linesep == "\n"
+
+
+def test_an_unsigned_rollback_is_told_where_signatures_are_demanded(workspace: Workspace) -> None:
+    """It needs no key, so that it can be done in an emergency; an auditor is to hear of it."""
+    by_hand = {"git_commit": commit_of(workspace), "rollback": {"reason": "a drill"}}
+    old = [e for e in ledger.read(workspace.ledger(RECIPE)) if e.version == VERSION][-1]
+    for event in (ledger.INTENT, ledger.DONE):
+        ledger.append(
+            workspace.ledger(RECIPE), event, version=VERSION, model_digest=old.model_digest,
+            details={**old.details, **by_hand},
+        )  # fmt: skip
+    commit_ledger(workspace)
+    (found,) = [x for x in audit(workspace, RECIPE, signed=True) if x.name == "ledger"]
+    assert (found.state, "line 8, by which v2 came back, is signed by nobody" in found.says) == (
+        "warning", True,
+    )  # fmt: skip
+
+
+def test_a_provenance_that_names_nothing_of_the_run_is_not_called_held(
+    workspace: Workspace,
+) -> None:
+    """As those of older segtrails are; or as a forger has made it."""
+    statement = json.loads(proof(workspace).read_bytes())
+    run = provenance.byproducts(statement)[provenance.RUN]
+    del run["digest"]
+    proof(workspace).write_bytes(provenance.encode(statement))
+    lines(workspace, lambda found: forgery.with_proof(found, VERSION, proof(workspace)))
+    commit_ledger(workspace)
+    git.run(workspace.root, "tag", "--force", "demo/v2", "HEAD")
+    (found,) = [x for x in audit(workspace, RECIPE) if x.name == "training run"]
+    assert (found.state, "of an older segtrail" in found.says) == ("warning", True)
+    (found,) = [x for x in audit(workspace, RECIPE, signed=True) if x.name == "training run"]
+    assert found.state == "not checked"
+
+
+def test_a_history_that_grafts_make_up_is_not_believed(workspace: Workspace) -> None:
+    empty = git.run(workspace.root, "commit-tree", "HEAD^{tree}", "-m", "from nowhere")
+    git.run(workspace.root, "tag", "--force", "--annotate", "demo/v2", empty, "-m", "moved")
+    (workspace.root / ".git/info").mkdir(exist_ok=True)
+    grafts = workspace.root / ".git/info/grafts"
+    grafts.write_text(f"{empty} {commit_of(workspace)}\n")
+    assert "git tag" in broken(audit(workspace, RECIPE))
+
+
+def test_people_may_rename_a_run_and_tag_as_they_like(workspace: Workspace) -> None:
+    run = miniature.mlflow_record.version(workspace, RECIPE, VERSION).run_id
+    miniature.mlflow_record.client(workspace).update_run(run, name="the good one")
+    git.run(
+        workspace.root,
+        "tag",
+        "demo/vienna",
+        git.run(workspace.root, "rev-list", "HEAD").split()[-1],
+    )
+    assert exit_code(audit(workspace, RECIPE)) == 0
+
+
+def test_what_a_promotion_is_just_moving_is_not_called_broken(workspace: Workspace) -> None:
+    from components.promotion.lock import exclusive
+
+    config.set_champion(workspace.models_config, RECIPE, workspace.models / RECIPE, 2, beside=1)
+    assert set(broken(audit(workspace, RECIPE))) == {CONFIG}
+    with exclusive(workspace):
+        links = audit(workspace, RECIPE)
+    assert (broken(links), exit_code(links)) == ({}, 6)
+    (found,) = [link for link in links if link.name == CONFIG]
+    assert found.says.startswith("a promotion or rollback is under way")
+
+
+def test_a_clone_without_the_history_is_told_how_to_get_it(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    git.run(tmp_path, "clone", "--quiet", "--depth=1", workspace.root.as_uri(), "shallow")
+    shallow = Workspace(tmp_path / "shallow", workspace.home)
+    links = {link.name: link for link in audit(shallow, RECIPE)}
+    assert links["git commit"].state == "not checked"
+    assert links["git commit"].says.endswith("git fetch --unshallow")
+
+
+def test_an_empty_store_of_mlflow_stays_empty(workspace: Workspace) -> None:
+    path = workspace.root / "mlflow.db"
+    path.write_bytes(b"")
+    assert "is no store of MLflow's" in broken(audit(workspace, RECIPE))["training run"]
+    assert path.read_bytes() == b""
+
+
+def test_a_registry_that_names_no_files(workspace: Workspace) -> None:
+    in_mlflow("UPDATE model_versions SET source = '', storage_location = NULL")(workspace)
+    assert broken(audit(workspace, RECIPE))["MLflow model"] == "MLflow names no files of version 2"
+
+
+def test_code_that_no_stage_has_seen_breaks_its_link(
+    template: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Committed after the training, so that commit and provenance hold, and the model is older."""
+    workspace = miniature.copy(template, tmp_path / "workspace")
+    miniature.put_server_on_path(tmp_path / "bin", monkeypatch)
+    miniature.write_text(workspace.root / "training/loss.py", "SMOOTH = 2.0\n")
+    git.commit(workspace.root, ["training/loss.py"], "Another loss")
+    promote(workspace, RECIPE)
+    found = broken(audit(workspace, RECIPE))
+    assert set(found) == {"code"}
+    assert found["code"].startswith("training at the commit is ")
