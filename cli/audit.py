@@ -117,6 +117,8 @@ def audit(
 
     if folder and target:
         raise typer.BadParameter("--folder and --target exclude each other")
+    if html and not html.parent.is_dir():
+        raise typer.BadParameter(f"--html {html}: there is no folder {html.parent}")
     if fetch and quick:
         raise typer.BadParameter("--fetch and --quick exclude each other")
     for name, value in _PATIENCE.items():

@@ -117,12 +117,19 @@ def approve(
             raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
     workspace = Workspace.find()
     load_recipe(workspace, recipe)
-    verdict = read_json(Verdict.of(workspace, recipe).require().path)
+    found = Verdict.of(workspace, recipe).require()
+    verdict = read_json(found.path)
     entry = component.approve(workspace, recipe, verdict, by=by.strip(), reason=reason.strip())
     said = f"the approval is entry {entry.seq} of the ledger" if entry else "the ledger has it"
     _, lacking = approvals.ask(workspace, recipe, verdict)
     then = f"so far {lacking}" if lacking else f"to go on: segtrail promote --recipe {recipe}"
-    print(f"{recipe}: {said}; {then}")
+    passed = "forced past the gate" if verdict.get("forced") else "passed"
+    print(
+        f"{recipe}: the candidate {verdict['model_digest'][:12]} ({passed}; "
+        f"{found.report.relative_to(workspace.root)}): {said}; {then}"
+    )
+    if entry and entry.signature is None:
+        print("the approval is not signed: a claim, which segtrail audit --signed does not take")
 
 
 def rollback(

@@ -122,6 +122,8 @@ def audit(
     if version is None and not target and not _was_promoted(workspace, name):
         says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
         return found([Link(each, NOT_CHECKED, says) for each, _ in chain], version=None)
+    if version is None and not target and not workspace.models_config.exists():
+        version = _last(workspace, name)  # as in a clone: which is audited as far as it goes
     if version is None:
         try:
             version = _serving(workspace, name, endpoint)
@@ -139,7 +141,7 @@ def audit(
         links.append(look(_LIVE, lambda: links_model.live(evidence, endpoint)))
     if fetch:
         links.append(look(_REMOTE, lambda: links_data.fetched(evidence)))
-        evidence.fetched = links[-1].state == HELD
+        evidence.fetched, evidence.way_to_fetch = links[-1].state == HELD, ""
     moving = is_held(workspace.promotion_lock)
     links += (look(each, partial(check, evidence)) for each, check in chain)
     if moving or is_held(workspace.promotion_lock):
@@ -175,6 +177,17 @@ def _was_promoted(workspace: Workspace, name: str) -> bool:
     return any(entry.event == ledger.DONE for entry in entries) or bool(
         set(store.versions(workspace.models, name)) - undone
     )
+
+
+def _last(workspace: Workspace, name: str) -> int | None:
+    """Returns the champion by the ledger, in a clone that has no store; None: it has one."""
+    if workspace.models.exists():
+        return None
+    try:
+        entry = ledger.champion(ledger.read(workspace.ledger(name)))
+    except SegtrailError:
+        return None
+    return entry.version if entry else None
 
 
 def _configured(workspace: Workspace, name: str) -> int | None:

@@ -33,6 +33,7 @@ class Evidence:
     _: KW_ONLY
     quick: bool = False  # leave out what takes long: re-hashing the data
     fetched: bool = False  # what the cache lacked was asked of the remote: what is missing is lost
+    way_to_fetch: str = ": segtrail audit --fetch"  # said of what the cache lacks
     signed: bool = False  # what is not signed is broken, whatever the recipe says
 
     @property
@@ -43,6 +44,11 @@ class Evidence:
     def folder(self) -> Path:
         """The version's folder in the store."""
         return self.workspace.models / self.recipe / str(self.version)
+
+    @property
+    def has_no_store(self) -> bool:
+        """Whether nothing of a model store is here, as in a fresh clone."""
+        return not self.workspace.models_config.exists() and not self.workspace.models.exists()
 
     @property
     def tag(self) -> str:
@@ -130,7 +136,10 @@ class Evidence:
     @property
     def demands_signatures(self) -> bool:
         """Whether what is not signed is broken: by the auditor's word, or the recipe's."""
-        return self.signed or signature.is_demanded(self.params)
+        try:
+            return self.signed or signature.is_demanded(self.params)
+        except NotChecked:  # as in a clone without a store, where other links say so
+            return False
 
     @cached_property
     def tree(self) -> dict[str, str]:
@@ -184,7 +193,7 @@ class Evidence:
         except dvc_files.MissingError as e:
             if self.fetched:
                 raise
-            raise NotChecked(f"{e.message.split(';')[0]}: segtrail audit --fetch") from None
+            raise NotChecked(f"{e.message.split(';')[0]}{self.way_to_fetch}") from None
 
     def _what_differs(self, found: Mapping[str, str]) -> str:
         try:

@@ -81,6 +81,8 @@ def check_heads(workspace: Workspace, recipe: str) -> tuple[Head | None, int]:
     seen = Head.parse(mlflow_record.model_tag(workspace, recipe, ledger_head.TAG))
     version = re.compile(rf"{re.escape(recipe)}/v[0-9]+")
     tags = {k: v for k, v in git.tags(root, f"{recipe}/v*").items() if version.fullmatch(k)}
+    if not path.exists():
+        raise LineageError(f"{path}: not there")
     content = path.read_bytes()  # after what may be written meanwhile
     if seen is not None and (missing := seen.missing(content)):
         raise LineageError(f"of the ledger that MLflow has seen, {missing}")

@@ -10,8 +10,8 @@ from segtrail.errors import (
     EXIT_AUDIT_BROKEN,
     EXIT_AUDIT_INCOMPLETE,
     EXIT_OK,
-    LineageError,
     SegtrailError,
+    UnreachableError,
 )
 
 State = Literal["held", "broken", "not checked", "warning"]
@@ -41,10 +41,6 @@ class NotChecked(Exception):
     """A link could not be looked at; the reason is its message."""
 
 
-class Unreachable(LineageError):
-    """What a link is about is on a server that gives no answer."""
-
-
 class Warn(Exception):
     """A link has a warning; it is its message."""
 
@@ -61,7 +57,7 @@ def look(name: str, check: Callable[[], str]) -> Link:
         return Link(name, NOT_CHECKED, str(e))
     except Warn as e:
         return Link(name, WARNING, str(e))
-    except Unreachable as e:
+    except UnreachableError as e:
         return Link(name, NOT_CHECKED, e.message)
     except SegtrailError as e:
         return Link(name, BROKEN, e.message)

@@ -11,6 +11,7 @@ from lineage.gather import parse_deliveries
 from lineage.link import NotChecked
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
+from segtrail.words import counted
 
 _READ = ("validation/result.json", "evaluation/metrics.json", "evaluation/per_image.parquet")
 
@@ -53,7 +54,7 @@ def rehashed(e: Evidence) -> str:
     if found.missing and len(found.missing) == len(found.problems) and not e.fetched:
         raise NotChecked(
             f"{len(found.missing)} of {len(files)} files are not in DVC's cache, such as "
-            f"{found.missing[0]}: segtrail audit --fetch"
+            f"{found.missing[0]}{e.way_to_fetch}"
         )
     if found.problems:
         raise LineageError(f"{len(found.problems)} files: {found.problems[0]}")
@@ -95,11 +96,12 @@ def delivered(e: Evidence) -> str:
     expected = e.dependency("splits.csv")["digest"]["sha256"]
     same("the SHA-256 of splits.csv", sha256_bytes(splits), expected)
     images = _check_disjoint(splits)
-    return f"{len(rows)} deliveries; {images} images, each in one split only"
+    brought = counted(len(rows), "delivery", "deliveries")
+    return f"{brought}; {images} images, each in one split only"
 
 
 def _check_disjoint(splits: bytes) -> int:
-    """Returns how many images there are.
+    """Returns how many images there are, less those that were removed.
 
     Raises:
         LineageError: The same image content is in two splits.
@@ -111,4 +113,4 @@ def _check_disjoint(splits: bytes) -> int:
             raise LineageError(
                 f"splits.csv: the image {row['image']} is in {row['split']} and in {split}"
             )
-    return len(rows)
+    return sum(not row.get("removed") for row in rows)

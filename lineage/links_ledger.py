@@ -11,6 +11,7 @@ from lineage.ledger_check import Checked
 from lineage.link import Warn
 from segtrail import git
 from segtrail.errors import LineageError
+from segtrail.words import counted
 from serving import config
 
 
@@ -34,10 +35,10 @@ def chained(e: Evidence) -> str:
         )
     last = ledger.champion(entries)
     serves = config.champion(e.workspace.models_config, e.recipe)
-    if last is not None and last.version != serves:
+    if last is not None and last.version != serves and not e.has_no_store:
         raise LineageError(f"ends with v{last.version} as champion; v{serves} serves")
     out, shown = ledger.canary(entries), config.canary(e.workspace.models_config, e.recipe)
-    if (out.version if out else None) != shown:
+    if (out.version if out else None) != shown and not e.has_no_store:
         raise LineageError(
             f"tells of {f'v{out.version}' if out else 'no version'} as canary; the serving "
             f"configuration names {f'v{shown}' if shown else 'none'}"
@@ -56,29 +57,42 @@ def headed(e: Evidence) -> str:
         raise LineageError("MLflow keeps no head of it")
     if seen is None:
         raise Warn("MLflow keeps no head of it, since an older segtrail wrote it last")
-    return f"continues line {seen.seq}, which MLflow has seen, and those at {tags} tags"
+    at = counted(tags, "tag", "tags")
+    return f"continues line {seen.seq}, which MLflow has seen, and those at {at}"
 
 
 def _signed(e: Evidence, found: Checked, mine: Sequence[Entry]) -> str:
     """Returns how many entries are signed, and by whom the one by which the version came.
 
-    Where signatures are demanded, that one must be; a rollback to it may have had to do without.
+    Where signatures are demanded, that one must be. A rollback to it may have had to do without:
+    an auditor who demands signatures finds that broken, a recipe that does is warned.
     """
     count = len(found.signers)
     came = [x for x in mine if "rollback" not in x.details]
     own = found.signers.get(came[-1].seq) if came else None
     last = found.signers.get(mine[-1].seq)
     if own is not None and last is None and e.demands_signatures:
-        raise Warn(
+        says = (
             f"line {mine[-1].seq}, by which v{e.version} came back, is signed by nobody, though "
             f"{own.name} signed line {came[-1].seq}, by which it first came"
         )
+        raise LineageError(says) if e.signed else Warn(says)
+    bare = [x for x in mine if x.seq not in found.signers]
+    if own is None and e.demands_signatures:
+        lines = ", ".join(str(x.seq) for x in bare)
+        raise LineageError(f"line {lines}: not signed, though a signature is demanded")
+    if count and e.demands_signatures and (bare := _after_the_first(found)):
+        told = ", ".join(f"{x.seq} ({x.event}, by {x.by})" for x in bare)
+        raise Warn(f"signed by nobody, though lines before them are: line {told}")
     if own is not None:
         return f"; {count} are signed, line {came[-1].seq} of v{e.version} by {own.name}"
-    if e.demands_signatures:
-        lines = ", ".join(str(x.seq) for x in came or mine)
-        raise LineageError(f"line {lines}: not signed, though a signature is demanded")
     return f"; {count} are signed, none of them for v{e.version}" if count else ""
+
+
+def _after_the_first(found: Checked) -> list[Entry]:
+    """Returns the lines without a signature that came after somebody had begun to sign."""
+    first = min(found.signers)
+    return [x for x in found.entries if x.seq > first and x.seq not in found.signers]
 
 
 def _never_promoted(mine: Sequence[Entry]) -> str:
@@ -91,7 +105,7 @@ def _never_promoted(mine: Sequence[Entry]) -> str:
 
 def unchanged(e: Evidence) -> str:
     """The working tree is the commit's: only a warning, since nothing stored rests on it."""
-    paths = git.dirty_paths(e.root)
+    paths = [*git.dirty_paths(e.root), *git.hidden_paths(e.root)]
     changed = git.run(e.root, "diff", "--name-only", e.commit, "--", "dvc.lock", "data.dvc")
     if found := [*paths, *changed.splitlines()]:
         more = f" and {len(found) - 4} more" if len(found) > 4 else ""

@@ -22,7 +22,8 @@ from segtrail.errors import LineageError
 from segtrail.files import root_digest, sha256_file, tree_digests
 from segtrail.saved_model import PROOF_FOLDER
 from segtrail.settings.serving import canary_of
-from serving import config
+from segtrail.words import shortened
+from serving import config, store
 
 if TYPE_CHECKING:
     from segtrail.workspace import Workspace
@@ -76,26 +77,42 @@ def elsewhere(workspace: Workspace, recipe: str, folder: Path, version: int | No
     found = version_of(workspace, recipe, folder)
     if found is None:
         digest = saved_model.digest(folder)[:12]
-        raise LineageError(f"{folder}: its digest is {digest}, which no line of the ledger has")
+        raise LineageError(
+            f"{folder}: its digest is {digest}, which no line of the ledger has"
+            f"{_nearest(workspace, recipe, folder)}"
+        )
     same(f"the version in {folder}", found, version or found, "what is audited")
     proof = folder / provenance.IN_MODEL
     if proof.exists():
         stored = workspace.models / recipe / str(found) / provenance.IN_MODEL
-        same("its provenance", sha256_file(proof), sha256_file(stored), "the store")
+        if stored.exists():
+            same("its provenance", sha256_file(proof), sha256_file(stored), "the store")
     return f"{folder.name} is v{found}, to the last byte"
+
+
+def _nearest(workspace: Workspace, recipe: str, folder: Path) -> str:
+    """Says in what a folder differs from the stored version that it has most files of."""
+    given, best = saved_model.file_digests(folder), ("", 0, 0)
+    for version in store.versions(workspace.models, recipe):
+        stored = saved_model.file_digests(workspace.models / recipe / str(version))
+        equal = sum(stored.get(name) == digest for name, digest in given.items())
+        differ = [n for n in sorted(stored | given) if stored.get(n) != given.get(n)]
+        best = max(best, (f"v{version}: {shortened(differ)}", equal, version), key=lambda x: x[1:])
+    return f"; it differs from {best[0]}" if best[1] else ""
 
 
 def configured(e: Evidence) -> str:
     """The serving configuration names the version, from this store."""
     path = e.workspace.models_config
+    _require_store(e)
     model = config.read(path).get(e.recipe)
     if model is None:
         raise LineageError(f"{path}: does not name {e.recipe}: nothing serves")
     serves = config.champion(path, e.recipe)
     if model.base_path != e.folder.parent:  # as in a workspace that was copied or moved
         raise LineageError(
-            f"base_path is {model.base_path}; the workspace says {e.folder.parent}: "
-            f"segtrail promote --recipe {e.recipe} --recover"
+            f"base_path is {model.base_path}; the workspace says {e.folder.parent}: it was copied "
+            f"or moved (segtrail promote --recipe {e.recipe} --recover), or somebody changed it"
         )
     if differs := config.unlike(path, e.recipe, e.folder.parent):
         raise LineageError(f"{path}: {differs}")
@@ -106,13 +123,23 @@ def configured(e: Evidence) -> str:
     return f"{path.name} names v{e.version}"
 
 
+def _require_store(e: Evidence) -> None:
+    if e.has_no_store:
+        raise NotChecked(
+            "this clone has neither model store nor serving configuration: docs/serving.md, "
+            '"Back up and move"'
+        )
+
+
 def stored(e: Evidence) -> str:
     """Every file in the store has the digest it was promoted by."""
+    _require_store(e)
     return f"{len(e.stored_files)} files have the digest {e.record.model_digest[:12]}"
 
 
 def proved(e: Evidence) -> str:
     """The provenance is the one that the ledger names, and is about this model."""
+    _require_store(e)
     statement = e.statement
     subjects = provenance.subjects(statement)
     root = subjects.pop(provenance.ROOT, None)
@@ -129,6 +156,8 @@ def proved(e: Evidence) -> str:
         if name.startswith("golden/")
     }
     for name in sorted(proof.keys() | named.keys()):
+        if name not in named:
+            raise LineageError(f"{PROOF_FOLDER}/{name} was added")
         same(f"the SHA-256 of {name}", proof.get(name), named.get(name))
     return f"names {len(subjects)} files; the ledger names its SHA-256"
 
@@ -156,6 +185,8 @@ def registered(e: Evidence) -> str:
     digest = rest_on(lambda: e.record).model_digest
     same("the version's digest tag", found.model_digest, digest, "the ledger")
     alias = mlflow_record.champion(e.workspace, e.recipe)
+    if e.has_no_store:
+        return f"version {e.version} has the same digest; no serving configuration is here"
     serves = rest_on(lambda: config.champion(e.workspace.models_config, e.recipe))
     same("the version that the alias champion names", alias, serves, "the serving configuration")
     canary = mlflow_record.aliased(e.workspace, e.recipe, mlflow_record.CANARY)

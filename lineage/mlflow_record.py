@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from lineage import mlflow_sqlite
-from lineage.link import Unreachable
 from lineage.mlflow_facts import Recorded, Run, Version, iso, metric_row
 from segtrail import telemetry
-from segtrail.errors import LineageError
+from segtrail.errors import LineageError, UnreachableError
 from segtrail.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -187,5 +186,5 @@ def _read(
     except MlflowException as e:
         if str(e.message).startswith(_NO_ANSWER):
             uri = workspace.mlflow_uri
-            raise Unreachable(f"{what}: MLflow at {uri} gives no answer") from None
+            raise UnreachableError(f"{what}: MLflow at {uri} gives no answer") from None
         raise LineageError(f"{what}: {e.message}") from None

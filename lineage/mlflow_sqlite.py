@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage.mlflow_facts import Recorded, Run, Version, iso, metric_row
-from segtrail.errors import LineageError
+from segtrail.errors import LineageError, UnreachableError
 
 _SCHEME = "sqlite:///"
 
@@ -30,7 +30,7 @@ def path_of(uri: str) -> Path | None:
         return None
     path = Path(uri.removeprefix(_SCHEME))
     if not path.exists():
-        raise LineageError(f"{path}: MLflow's store is not there")
+        raise UnreachableError(f"{path}: MLflow's store is not there")
     return path
 
 

@@ -170,6 +170,6 @@ def of_stored(folder: Path, content: bytes, root: Path, commit: str) -> Trusted:
     then = envelope.verify(signed, content, envelope.IN_TOTO, keys.trusted(root, commit))
     if then.key.keyid not in keys.trusted(root):
         raise LineageError(
-            f"signed by {then.name} (key {then.key.keyid[:12]}), who is no longer under trust/"
+            f"signed by {then.name} (key {then.key.keyid[:12]}), which is no longer under trust/"
         )
     return then

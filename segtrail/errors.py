@@ -60,6 +60,10 @@ class LineageError(SegtrailError):
     """A link of the lineage is broken: a digest, a ledger chain, a commit."""
 
 
+class UnreachableError(LineageError):
+    """What a link is about is not here, or on a server that gives no answer."""
+
+
 class RejectedError(SegtrailError):
     """The gate said `fail`: an expected outcome, not a crash."""
 

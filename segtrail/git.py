@@ -115,6 +115,12 @@ def dirty_paths(root: Path) -> list[str]:
     return sorted(path for path in out if not path.startswith(OWN_PATHS))
 
 
+def hidden_paths(root: Path) -> list[str]:
+    """Returns tracked paths that git was told not to compare with what it holds."""
+    lines = run(root, "ls-files", "-v", "-z").split("\0")
+    return [line[2:] for line in lines if line and (line[0] == "S" or line[0].islower())]
+
+
 def commit(root: Path, paths: Sequence[str], message: str) -> str | None:
     """Commits just `paths`, whatever else is staged; returns the commit, or None if unchanged."""
     if not run(root, "status", "--porcelain=v1", "--untracked-files=all", "--", *paths):

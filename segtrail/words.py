@@ -37,6 +37,11 @@ def plain(text: str) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Returns `1 delivery` or `2 deliveries`."""
+    return f"{number} {one if number == 1 else many}"
+
+
 def shortened(items: Sequence[str], most: int = 4) -> str:
     """Returns `a, b and 3 more`."""
     more = f" and {len(items) - most} more" if len(items) > most else ""

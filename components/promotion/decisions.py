@@ -83,11 +83,18 @@ def approve(
         The entry, or None when the ledger says the same already.
 
     Raises:
-        StageError: The candidate did not pass, and nobody forced it; or this person did.
+        StageError: The candidate did not pass, and nobody forced it; or this person did; or it
+            serves already.
         ConfigError: The recipe demands signatures, and the key is not this person's.
         LineageError: This ledger is not the one that what serves was promoted by.
     """
     word = verdict.get("forced")
+    current = ledger.champion(ledger.read(workspace.ledger(name)))
+    if current is not None and current.model_digest == verdict["model_digest"]:
+        raise StageError(
+            f"{name}: the model that was judged last, {current.model_digest[:12]}, serves already",
+            f"segtrail retrain --recipe {name}   (makes and judges the next one)",
+        )
     if verdict["verdict"] != "pass" and not word:
         raise StageError(
             f"{name}: the verdict is {verdict['verdict']!r}; what did not pass cannot be approved",

@@ -8,9 +8,10 @@ from components.promotion import doing, steps
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.plan import Plan
-from lineage import ledger
+from lineage import keys, ledger
 from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError, StageError
+from segtrail.progress import say
 from segtrail.workspace import Workspace
 
 
@@ -44,6 +45,8 @@ def rollback(
         if current is not None and current.version == version:
             says = f"v{version} already serves"
             return Promotion(name, version, current.model_digest, changed=False, says=[says])
+        if keys.signer_of_environment() is None and keys.trusted(workspace.root, strict=False):
+            say("nobody signs this rollback: SEGTRAIL_KEY is not set; audits will say so")
         plan = Plan.of_intent(workspace, served[-1])
         plan.by = by
         plan.details = {

@@ -118,6 +118,14 @@ def test_a_canary_needs_nobody_until_it_is_to_be_the_champion(asking: Workspace)
     assert link(asking)[0] == "held"
 
 
+def test_what_serves_already_is_not_to_be_approved(asking: Workspace) -> None:
+    for by in ("Ada", "Grace"):
+        approve(asking, RECIPE, verdict_of(asking), by=by, reason="fine")
+    promote(asking, RECIPE)
+    with pytest.raises(StageError, match="serves already"):
+        approve(asking, RECIPE, verdict_of(asking), by="Eve", reason="late")
+
+
 def test_a_rollback_waits_for_nobody_and_what_comes_back_was_approved(asking: Workspace) -> None:
     for by in ("Ada", "Grace"):
         approve(asking, RECIPE, verdict_of(asking), by=by, reason="fine")

@@ -535,7 +535,8 @@ def test_a_copy_elsewhere_is_known_by_its_bytes(workspace: Workspace, tmp_path: 
     assert "the version in" in broken(links)["given folder"]
     miniature.flip(copied / "saved_model.pb")
     links = audit(workspace, RECIPE, folder=copied)
-    assert "which no line of the ledger" in broken(links)["given folder"]
+    says = broken(links)["given folder"]
+    assert says.endswith("no line of the ledger has; it differs from v2: saved_model.pb")
     assert {link.state for link in links.links[1:]} == {"not checked"}
     links = audit(workspace, RECIPE, folder=tmp_path / "none")
     assert "is no folder" in broken(links)["given folder"]
@@ -600,18 +601,43 @@ def test_the_head_is_what_the_documents_say() -> None:
 
 def test_an_unsigned_rollback_is_told_where_signatures_are_demanded(workspace: Workspace) -> None:
     """It needs no key, so that it can be done in an emergency; an auditor is to hear of it."""
-    by_hand = {"git_commit": commit_of(workspace), "rollback": {"reason": "a drill"}}
     old = [e for e in ledger.read(workspace.ledger(RECIPE)) if e.version == VERSION][-1]
     for event in (ledger.INTENT, ledger.DONE):
         ledger.append(
             workspace.ledger(RECIPE), event, version=VERSION, model_digest=old.model_digest,
-            details={**old.details, **by_hand},
+            details={**old.details, "rollback": "a drill"},
         )  # fmt: skip
     commit_ledger(workspace)
+    assert exit_code(audit(workspace, RECIPE)) == 0
+    found = broken(audit(workspace, RECIPE, signed=True))["ledger"]
+    assert found.startswith("line 8, by which v2 came back, is signed by nobody, though ada")
+
+
+def test_a_line_that_nobody_signed_after_others_did_is_named(workspace: Workspace) -> None:
+    append_line(workspace)
+    commit_ledger(workspace)
     (found,) = [x for x in audit(workspace, RECIPE, signed=True) if x.name == "ledger"]
-    assert (found.state, "line 8, by which v2 came back, is signed by nobody" in found.says) == (
-        "warning", True,
+    says = "signed by nobody, though lines before them are: line 7 (rejected, by Eve)"
+    assert (found.state, found.says) == ("warning", says)
+
+
+def test_what_git_was_told_not_to_look_at_is_named(workspace: Workspace) -> None:
+    git.run(workspace.root, "update-index", "--assume-unchanged", "network.py")
+    git.run(workspace.root, "update-index", "--skip-worktree", "training/loss.py")
+    (found,) = [x for x in audit(workspace, RECIPE) if x.name == "working tree"]
+    assert (found.state, found.says) == (
+        "warning", "differs from what was promoted: network.py, training/loss.py",
     )  # fmt: skip
+
+
+def test_a_fresh_clone_is_audited_as_far_as_it_goes(workspace: Workspace, tmp_path: Path) -> None:
+    git.run(tmp_path, "clone", "--quiet", workspace.root.as_uri(), "fresh")
+    fresh = Workspace(tmp_path / "fresh", tmp_path / "fresh")
+    links = audit(fresh, RECIPE)
+    assert (links.version, broken(links), exit_code(links)) == (VERSION, {}, 6)
+    states = {link.name: link.state for link in links}
+    assert {states[name] for name in ("git tag", "ledger")} == {"held"}, list(links)
+    assert states["model store"] == states["MLflow registry"] == "not checked"
 
 
 def test_a_provenance_that_names_nothing_of_the_run_is_not_called_held(
