@@ -71,6 +71,7 @@ app.add_typer(trace.app)
 app.command()(promotion.approve)
 app.command()(promotion.promote)
 app.command()(promotion.rollback)
+app.command()(promotion.retire)
 app.command()(history.history)
 app.command(hidden=True)(promotion.reject)
 

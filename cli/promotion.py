@@ -132,6 +132,33 @@ def approve(
         print("the approval is not signed: a claim, which segtrail audit --signed does not take")
 
 
+def retire(
+    recipe: Annotated[str, typer.Argument(help="A recipe that serves.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; the ledger keeps it.")
+    ],
+) -> None:
+    """Take a recipe out of service; its versions can be audited for ever.
+
+    Servers that follow serving/models.config stop answering for it. Nothing of it is promoted
+    again, scheduled retraining included, until somebody says why: segtrail promote --again, or
+    rolls back to a version.
+
+    \b
+    Example:
+      segtrail retire nuclei --by Ada --reason "the microscope was sold"
+    """
+    from components import promote as component
+
+    for option, value in (("--by", by), ("--reason", reason)):
+        if not value.strip():
+            raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
+    workspace = Workspace.find()
+    check_recipe(workspace, recipe)
+    component.retire(workspace, recipe, reason=reason, by=by)
+
+
 def rollback(
     recipe: Annotated[str, typer.Argument(help="A recipe of params.yaml.")],
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does this.")],

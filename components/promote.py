@@ -7,6 +7,7 @@ from components.promotion.canaries import abort_canary, confirm_canary, show_can
 from components.promotion.decisions import approve, force, reject
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
+from components.promotion.retirement import retire
 from components.promotion.rollback import rollback
 from segtrail.errors import SegtrailError
 from segtrail.workspace import Workspace
@@ -14,7 +15,7 @@ from serving import config
 
 __all__ = [
     "Promotion", "abort_canary", "approve", "champion", "confirm_canary", "force", "promote",
-    "recover", "reject", "rollback", "show_canary",
+    "recover", "reject", "retire", "rollback", "show_canary",
 ]  # fmt: skip
 
 

@@ -122,8 +122,8 @@ def audit(
     if version is None and not target and not _was_promoted(workspace, name):
         says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
         return found([Link(each, NOT_CHECKED, says) for each, _ in chain], version=None)
-    if version is None and not target and not workspace.models_config.exists():
-        version = _last(workspace, name)  # as in a clone: which is audited as far as it goes
+    if version is None and not target:
+        version = _last(workspace, name)
     if version is None:
         try:
             version = _serving(workspace, name, endpoint)
@@ -180,13 +180,16 @@ def _was_promoted(workspace: Workspace, name: str) -> bool:
 
 
 def _last(workspace: Workspace, name: str) -> int | None:
-    """Returns the champion by the ledger, in a clone that has no store; None: it has one."""
-    if workspace.models.exists():
-        return None
+    """Returns what was retired last; or, in a clone without a store, the champion by the ledger.
+
+    None: neither, so that the serving configuration says which version it is.
+    """
     try:
-        entry = ledger.champion(ledger.read(workspace.ledger(name)))
+        entries = ledger.read(workspace.ledger(name))
     except SegtrailError:
         return None
+    is_clone = not workspace.models_config.exists() and not workspace.models.exists()
+    entry = ledger.retirement(entries) or (ledger.champion(entries) if is_clone else None)
     return entry.version if entry else None
 
 

@@ -101,14 +101,20 @@ def read(workspace: Workspace, recipe: str) -> list[Entry]:
 
 
 def periods(entries: Sequence[Entry]) -> list[Period]:
-    """Returns what served when, oldest first: a period for each `done`, each until the next.
+    """Returns what served when, oldest first: a period for each `done`.
+
+    Each lasts until the next, or until the recipe was retired.
 
     Raises:
         LineageError: A `done` is not what segtrail writes: of the last line, no chain shows it.
     """
-    done = [entry for entry in entries if entry.event == ledger.DONE]
-    ends = [*(entry.at for entry in done), None][1:]
-    return [_period(entry, end) for entry, end in zip(done, ends, strict=True)]
+    moves = [entry for entry in entries if entry.event in (ledger.DONE, ledger.RETIRED)]
+    ends = [*(entry.at for entry in moves), None][1:]
+    return [
+        _period(entry, end)
+        for entry, end in zip(moves, ends, strict=True)
+        if entry.event == ledger.DONE
+    ]
 
 
 def disagreement(workspace: Workspace, recipe: str, entries: Sequence[Entry]) -> str | None:

@@ -34,9 +34,10 @@ FIRST = "0" * 64
 INTENT, DONE, FAILED, ABANDONED, LED = "intent", "done", "failed", "abandoned", "led-again"
 REJECTED, FORCED, APPROVED = "rejected", "forced", "approved"
 CANARY_INTENT, CANARY, CANARY_ABORTED = "canary-intent", "canary", "canary-aborted"
+RETIRED = "retired"
 EVENTS = (
     INTENT, DONE, FAILED, ABANDONED, LED, REJECTED, FORCED, APPROVED, CANARY_INTENT, CANARY,
-    CANARY_ABORTED,
+    CANARY_ABORTED, RETIRED,
 )  # fmt: skip
 INTENTS = (INTENT, CANARY_INTENT)
 CLOSES = (DONE, FAILED, ABANDONED, LED, CANARY)  # an intent
@@ -211,8 +212,19 @@ def check(content: bytes) -> list[str]:
 
 
 def champion(entries: Sequence[Entry]) -> Entry | None:
-    """Returns the last `done` entry: what serves, according to the ledger."""
-    return next((entry for entry in reversed(entries) if entry.event == DONE), None)
+    """Returns the last `done` entry: what serves, by the ledger; None: nothing, or it retired."""
+    last = _served_last(entries)
+    return last if last is not None and last.event == DONE else None
+
+
+def retirement(entries: Sequence[Entry]) -> Entry | None:
+    """Returns the `retired` entry that no later promotion or rollback ended, or None."""
+    last = _served_last(entries)
+    return last if last is not None and last.event == RETIRED else None
+
+
+def _served_last(entries: Sequence[Entry]) -> Entry | None:
+    return next((entry for entry in reversed(entries) if entry.event in (DONE, RETIRED)), None)
 
 
 def is_kept(entry: Entry) -> bool:

@@ -87,6 +87,8 @@ def _says(entry: Entry) -> str:
         return f"{candidate} forced by {entry.by} because {reason}; against: {rules}"
     if entry.event == ledger.APPROVED:
         return f"{candidate} approved by {entry.by} because {details.get('reason')}"
+    if entry.event == ledger.RETIRED:
+        return f"taken out of service by {entry.by} because {details.get('reason')}"
     if entry.event == ledger.CANARY:
         again = details.get("again")
         then = f"; again by {again.get('by')} because {again.get('reason')}" if again else ""

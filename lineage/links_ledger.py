@@ -35,8 +35,9 @@ def chained(e: Evidence) -> str:
         )
     last = ledger.champion(entries)
     serves = config.champion(e.workspace.models_config, e.recipe)
-    if last is not None and last.version != serves and not e.has_no_store:
-        raise LineageError(f"ends with v{last.version} as champion; v{serves} serves")
+    if (last.version if last else None) != serves and not e.has_no_store:
+        ends = f"v{last.version}" if last else "no version"
+        raise LineageError(f"ends with {ends} as champion; v{serves} serves")
     out, shown = ledger.canary(entries), config.canary(e.workspace.models_config, e.recipe)
     if (out.version if out else None) != shown and not e.has_no_store:
         raise LineageError(
@@ -44,8 +45,9 @@ def chained(e: Evidence) -> str:
             f"configuration names {f'v{shown}' if shown else 'none'}"
         )
     beside = f" and v{shown} as canary" if shown else ""
+    ends = f"v{serves}" if serves else "no version"
     return (
-        f"{len(entries)} entries, each naming the one before; ends with v{serves} as champion"
+        f"{len(entries)} entries, each naming the one before; ends with {ends} as champion"
         f"{beside}{_never_promoted(mine)}{signed}"
     )
 

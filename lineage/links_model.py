@@ -106,6 +106,9 @@ def configured(e: Evidence) -> str:
     path = e.workspace.models_config
     _require_store(e)
     model = config.read(path).get(e.recipe)
+    if model is None and (over := ledger.retirement(ledger.read(e.workspace.ledger(e.recipe)))):
+        because = f"by {over.by} because {over.details.get('reason')}"
+        return f"nothing serves: {e.recipe} was taken out of service on {over.at[:10]} {because}"
     if model is None:
         raise LineageError(f"{path}: does not name {e.recipe}: nothing serves")
     serves = config.champion(path, e.recipe)
@@ -192,7 +195,8 @@ def registered(e: Evidence) -> str:
     canary = mlflow_record.aliased(e.workspace, e.recipe, mlflow_record.CANARY)
     shown = rest_on(lambda: config.canary(e.workspace.models_config, e.recipe))
     same("the version that the alias canary names", canary, shown, "the serving configuration")
-    return f"version {e.version} has the same digest; the alias champion names v{alias}"
+    names = f"v{alias}" if alias else "nothing"
+    return f"version {e.version} has the same digest; the alias champion names {names}"
 
 
 def kept(e: Evidence) -> str:

@@ -177,7 +177,7 @@ def _require_known(what: str, name: str, version: int | None, entries: Sequence[
     current, intent = ledger.champion(entries), ledger.open_intent(entries)
     if intent is not None and intent.event == ledger.CANARY_INTENT:
         intent = None
-    known = {e.version for e in (current, intent) if e}
+    known = {e.version for e in (current, intent, ledger.retirement(entries)) if e}
     if intent is not None:
         known.add(intent.details.get(LED_FROM))
     if version is None or version in known:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from components import registry
-from components.promotion import agreement, canary, changeover, record, steps, walk
+from components.promotion import agreement, canary, changeover, record, steps, walk, withdrawal
 from components.promotion.plan import LED_FROM, Plan
 from lineage import ledger
 from segtrail import git
@@ -48,7 +48,10 @@ def recover(workspace: Workspace, name: str) -> Iterator[str]:
     if current is not None:
         for line in _settle(Plan.of_intent(workspace, current)):
             yield f"{name}: {line}"
-    elif _is_uncommitted(workspace, name):
+    elif ledger.retirement(entries) is not None:
+        for line in withdrawal.withdraw(workspace, name):
+            yield f"{name}: {line}"
+    if current is None and _is_uncommitted(workspace, name):
         record.commit(workspace, name, f"Ledger of {name}")
         yield f"{name}: ledger committed"
     if record.keep_head(workspace, name):

@@ -71,7 +71,10 @@ def _replaced(name: str, entries: Sequence[Entry]) -> int:
     """Returns what the champion replaced when it was promoted, not when it was rolled back to."""
     current = ledger.champion(entries)
     if current is None:
-        raise StageError(f"nothing of {name} was promoted yet", f"segtrail promote --recipe {name}")
+        raise StageError(
+            f"nothing of {name} serves",
+            f"segtrail promote --recipe {name}   (or --to a version that served)",
+        )
     came = [
         e.details.get("previous")
         for e in entries
