@@ -209,7 +209,7 @@ def test_a_key_that_is_no_longer_trusted_breaks_what_it_signed(signing: Workspac
     git.run(signing.root, "rm", "--quiet", "trust/ada.pem")
     identity = ("-c", "user.name=t", "-c", "user.email=t@t")
     git.run(signing.root, *identity, "commit", "--quiet", "-m", "Ada left")
-    assert "who is no longer under trust/" in link(signing).says
+    assert "which is no longer under trust/" in link(signing).says
     assert link(signing).state == "broken"
 
 
