@@ -139,7 +139,7 @@ def retire(
         str, typer.Option("--reason", metavar="TEXT", help="Why; the ledger keeps it.")
     ],
 ) -> None:
-    """Take a recipe out of service; its versions can be audited for ever.
+    """Take a recipe out of service; its versions stay.
 
     Servers that follow serving/models.config stop answering for it. Nothing of it is promoted
     again, scheduled retraining included, until somebody says why: segtrail promote --again, or

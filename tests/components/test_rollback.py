@@ -54,7 +54,7 @@ def test_what_cannot_be_rolled_back_to(promoted: Workspace) -> None:
     assert not rollback(promoted, RECIPE, 1, reason="again").changed
     with pytest.raises(StageError, match=r"v7 never served; these did: \[1\]"):
         rollback(promoted, RECIPE, 7, reason="no such version")
-    with pytest.raises(StageError, match="nothing of other was promoted"):
+    with pytest.raises(StageError, match="nothing of other serves"):
         rollback(promoted, "other", reason="no such ledger")
     assert state(promoted) == before
 

@@ -43,16 +43,20 @@ def written(folder: Path, events: list[tuple[str, int]]) -> list[ledger.Entry]:
 @settings(max_examples=40, deadline=None)
 @given(EVENTS)
 @example([(event, 1) for event in ledger.EVENTS])
-def test_periods_follow_each_other_without_gap_or_overlap(events: list[tuple[str, int]]) -> None:
+def test_periods_last_until_the_next_or_until_the_recipe_was_retired(
+    events: list[tuple[str, int]],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         entries = written(Path(folder), events)
     served = history.periods(entries)
     assert [p.entry for p in served] == [e.seq for e in entries if e.event == ledger.DONE]
-    assert [p.until for p in served[:-1]] == [p.since for p in served[1:]]
-    assert [p.until for p in served[-1:]] == [None] * bool(served)
-    assert all(p.since < p.until for p in served[:-1] if p.until)
+    moves = [e for e in entries if e.event in (ledger.DONE, ledger.RETIRED)]
+    ends = dict(zip((e.seq for e in moves), [*(e.at for e in moves[1:]), None], strict=False))
+    assert [p.until for p in served] == [ends[p.entry] for p in served]
+    assert all(p.since < p.until for p in served if p.until)
     last = ledger.champion(entries)
-    assert (served[-1].version if served else None) == (last.version if last else None)
+    going_on = [p.version for p in served[-1:] if p.until is None]
+    assert going_on == ([last.version] if last else [])
 
 
 @settings(max_examples=40, deadline=None)
