@@ -12,7 +12,7 @@ NUMPY = metadata.version("numpy")
 def test_hashes_comments_markers_and_spellings_are_read() -> None:
     lock = f"""
 # made by a resolver
---extra-index-url https://packages.example.org
+--only-binary :all:
 NumPy=={NUMPY} \\
     --hash=sha256:{"0" * 64} \\
     --hash=sha256:{"1" * 64}
