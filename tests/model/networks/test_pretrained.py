@@ -71,6 +71,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path, name, content, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
 def test_the_weights_of_another_model_are_refused(tmp_path):
     import keras
 
