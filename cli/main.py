@@ -19,6 +19,7 @@ from cli import (
     ingest,
     keys,
     ledger,
+    monitor,
     pipeline,
     predict,
     promotion,
@@ -29,11 +30,18 @@ from cli import (
     trace,
     tune,
 )
-from segtrail import __version__, telemetry
-from segtrail.errors import EXIT_ERROR, EXIT_INSUFFICIENT, EXIT_REJECTED, SegtrailError
+from segtrail import __version__, faults, telemetry
+from segtrail.errors import (
+    EXIT_ERROR,
+    EXIT_FAULT,
+    EXIT_INSUFFICIENT,
+    EXIT_REJECTED,
+    SegtrailError,
+)
 
 EXIT_INTERRUPTED = 130
 DEBUG_VARIABLE = "SEGTRAIL_DEBUG"
+_LONGEST = 600  # characters of a library's error
 
 app = typer.Typer(
     name="segtrail",
@@ -61,6 +69,7 @@ for _command in (
     app.command()(_command)
 for _command in stages.COMMANDS:
     app.command()(_command)
+app.command()(monitor.monitor)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(tune.tune)
@@ -103,7 +112,7 @@ def _run(arguments: list[str] | None) -> int:
         sys.stdout.flush()
         expected = e.exit_code in (EXIT_REJECTED, EXIT_INSUFFICIENT)
         print(e if expected else f"error: {e}", file=sys.stderr, flush=True)
-        return e.exit_code
+        return EXIT_FAULT if e.exit_code == EXIT_ERROR and faults.is_fault(e) else e.exit_code
     except typer.TyperException as e:
         e.show()  # type: ignore[attr-defined]
         return e.exit_code
@@ -122,7 +131,13 @@ def _run(arguments: list[str] | None) -> int:
             "happened",
             file=sys.stderr, flush=True,
         )  # fmt: skip
-        return EXIT_ERROR
+        return EXIT_FAULT if faults.is_fault(e) else EXIT_ERROR
+    except Exception as e:  # a library's own, such as MLflow's where its server gives no answer
+        if os.environ.get(DEBUG_VARIABLE) or not faults.is_fault(e):
+            raise
+        what = " ".join(str(e).split())[:_LONGEST]
+        print(f"error: {what}\n  -> {faults.HINT}", file=sys.stderr, flush=True)
+        return EXIT_FAULT
 
 
 if __name__ == "__main__":

@@ -53,29 +53,36 @@ def retrain(
 
 def deploy(
     recipe: RecipeOption,
-    cron: Annotated[
+    schedule: Annotated[
         str | None,
-        typer.Option("--cron", help='When, such as "0 3 * * 1"; default: the recipe\'s schedule.'),
+        typer.Option(
+            "--schedule",
+            "--cron",
+            help='Of the retraining: a cron line, or an interval such as "12h"; by default '
+            "operations.retrain of the recipe.",
+        ),
     ] = None,
     work_pool: Annotated[
-        str, typer.Option("--work-pool", help="A Prefect process pool; made if absent.")
+        str, typer.Option("--work-pool", help="A Prefect work pool; a process pool if absent.")
     ] = "segtrail",
 ) -> None:
-    """Retrain on a schedule, by a Prefect worker.
+    """Retrain, ingest and monitor on a schedule, by a Prefect worker.
 
-    The worker runs in a clone and on a branch of its own. Needs a Prefect server, named by
-    PREFECT_API_URL.
+    Registers the flows of the recipe and of its dataset with the server that PREFECT_API_URL
+    names; again updates them. What runs when, what starts a retraining besides, retries and
+    time-outs are the recipe's operations and the dataset's inbox in params.yaml. The worker runs
+    them in clones and on branches of its own. See docs/operations.md.
 
     \b
-    Example:
+    Examples:
       prefect server start --background
       export PREFECT_API_URL=http://127.0.0.1:4200/api
-      segtrail deploy --recipe nuclei --cron "0 3 * * 1"
+      segtrail deploy --recipe nuclei --schedule "0 3 * * 1"
       prefect worker start --pool segtrail
     """
     from flows.deploy import deploy as run
     from segtrail.params import load_recipe
 
     workspace = Workspace.find()
-    schedule = cron or load_recipe(workspace, recipe).schedule
+    load_recipe(workspace, recipe)
     run(workspace, recipe, schedule, work_pool)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from components.drifting import predictions
 from components.drifting.arrivals import Arrivals
 from components.drifting.baseline import Baseline, find_baseline
 from components.drifting.compare import MIX, SliceFindings, compare
@@ -16,17 +17,20 @@ from components.drifting.folder import read_folder
 from components.drifting.plots import plot, plot_shares
 from components.drifting.report import Page, render, thumbnail
 from components.drifting.sample import Sample, sample_of, statistics_of
-from components.drifting.unusual import Unusual, most_unusual
+from components.drifting.unusual import most_unusual
 from components.drifting.verdict import INSUFFICIENT, NONE, Severity, worst
 from components.drifting.version import read_version
 from components.ingestion.clusters import CLUSTERS
 from segtrail.errors import ConfigError, SegtrailError
 from segtrail.files import atomic_folder, read_json, write_json, write_text
 from segtrail.params import dump, load_dataset, load_recipe
+from segtrail.recipe import Recipe
 from segtrail.settings.base import ALL
 from segtrail.settings.dataset import Dataset
+from segtrail.task import Task
 from segtrail.workspace import Workspace
 
+FOR_TESTS = "for its test images"
 RESULT, REPORT = "drift.json", "report.html"
 _KIND = "segtrail drift"
 _MOST_PLOTS = 12
@@ -69,6 +73,7 @@ def drift(
     images: Path | None = None,
     data_version: str | None = None,
     out: Path | None = None,
+    answers: bool = False,
 ) -> DriftReport:
     """Compares new images with the champion's training images, and writes what it found.
 
@@ -79,6 +84,7 @@ def drift(
         data_version: A git revision: what its data has and the champion's data had not. With
             neither, what `data/` has now.
         out: The folder to write; by default `artifacts/<recipe>/drift`.
+        answers: Compare the champion's answers too, with those for its test images.
 
     Raises:
         ConfigError: Both `images` and `data_version`, no such revision, or `out` is a folder
@@ -103,9 +109,16 @@ def drift(
     old, new = (
         sample_of(rows, statistics, dataset.slices) for rows in (baseline.training, arrivals.rows)
     )
-    slices = compare(old, new, recipe.drift)
-    severity = worst(found.severity for found in slices)
-    says = _says(severity, slices, arrivals, baseline)
+    options = recipe.drift
+    asked = None
+    if answers and baseline.version is not None:
+        asked = _answers(workspace, recipe, name, baseline.version, arrivals, dataset)
+    if asked is not None:  # two comparisons share the rate of false alarms
+        options = options.model_copy(update={"false_alarms": options.false_alarms / 2})
+    slices = compare(old, new, options)
+    answered = compare(*asked, options, FOR_TESTS, mix=False) if asked is not None else []
+    severity = worst(found.severity for found in [*slices, *answered])
+    says = _says(severity, [*slices, *answered], arrivals, baseline)
     unusual = most_unusual(old, new, _MOST_PICTURES, recipe.drift.min_images)
     result = {
         "kind": _KIND,
@@ -130,9 +143,20 @@ def drift(
         },
         "not_compared": [s for s in statistics if s not in old.values or s not in new.values],
         "slices": {found.slice: _plain(found) for found in slices},
+        "answers": {found.slice: _plain(found) for found in answered},
         "unusual": [asdict(image) for image in unusual],
     }
-    _write(target, name, result, slices, old, new, unusual, arrivals)
+    page = Page(
+        f"Drift of {name}",
+        severity,
+        [says, *_notes_on_new(result), *_notes(result)],
+        slices,
+        _plots(slices, old, new) | (_plots(answered, *asked) if asked else {}),
+        [(u.image, _thumbnail(arrivals, u.image), u.says) for u in unusual],
+        [str(problem) for problem in arrivals.problems],
+        answered,
+    )
+    _write(target, result, page)
     return DriftReport(severity, says, slices, result, target)
 
 
@@ -150,7 +174,7 @@ def _says(
         return f"{severity}: {slices[0].says.split(': ', 2)[-1]} ({against})"
     if severity == NONE:
         return f"no drift: {against}"
-    where = [found.slice for found in slices if found.severity == severity]
+    where = dict.fromkeys(found.slice for found in slices if found.severity == severity)
     return f"{severity} drift in {', '.join(where)}: {against}"
 
 
@@ -176,27 +200,29 @@ def _refuse_other_content(folder: Path) -> None:
     )
 
 
-def _write(
-    target: Path, name: str, result: dict[str, Any], slices: Sequence[SliceFindings],
-    old: Sample, new: Sample, unusual: Sequence[Unusual], arrivals: Arrivals,
-) -> None:  # fmt: skip
-    plots = _plots(slices, old, new)
-    page = Page(
-        f"Drift of {name}",
-        result["severity"],
-        [result["says"], *_notes_on_new(result), *_notes(result)],
-        slices,
-        plots,
-        [(u.image, _thumbnail(arrivals, u.image), u.says) for u in unusual],
-        [str(problem) for problem in arrivals.problems],
-    )
+def _write(target: Path, result: dict[str, Any], page: Page) -> None:
     with atomic_folder(target) as folder:
         write_json(folder / RESULT, result)
         write_text(folder / REPORT, render(page))
         (folder / "plots").mkdir()
-        for (where, statistic), png in plots.items():
+        for (where, statistic), png in page.plots.items():
             safe = re.sub(r"[^\w-]+", "_", where)
             (folder / "plots" / f"{safe}-{statistic}.png").write_bytes(png)
+
+
+def _answers(
+    workspace: Workspace, recipe: Recipe, name: str, version: int, arrivals: Arrivals,
+    dataset: Dataset,
+) -> tuple[Sample, Sample] | None:  # fmt: skip
+    """Returns the champion's answers for its test images and for the new ones, if both are here."""
+    old = predictions.baseline(workspace, name, version, dataset.slices)
+    if old is None or not arrivals.rows:
+        return None
+    new = predictions.answers(
+        workspace, name, version, arrivals, dataset.slices, Task.of(recipe, dataset),
+        recipe.drift.seed,
+    )  # fmt: skip
+    return old, new
 
 
 def _notes_on_new(result: dict[str, Any]) -> list[str]:
@@ -225,7 +251,7 @@ def _plots(
 ) -> dict[tuple[str, str], bytes]:
     drifted = [(s.slice, f) for s in slices for f in s.findings if f.severity != NONE]
     drifted.sort(key=lambda item: -item[1].effect)
-    found = {}
+    found: dict[tuple[str, str], bytes] = {}
     for where, finding in drifted[:_MOST_PLOTS]:
         title = "all images" if where == ALL else where
         first, second = (

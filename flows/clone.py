@@ -19,16 +19,17 @@ from segtrail.errors import SegtrailError, WorkspaceError
 from segtrail.files import write_text
 from segtrail.workspace import Workspace
 
+DATA = "_data"  # the clone in which scheduled ingestions land; no recipe can be called so
 _WORKERS = "workers"
 
 
 def folder(workspace: Workspace, recipe: str) -> Path:
-    """Returns where the clone of a recipe's worker lies."""
+    """Returns where the clone of a recipe's worker lies, or with `DATA` that of ingestions."""
     return workspace.scratch / _WORKERS / recipe
 
 
 def branch(recipe: str) -> str:
-    """Returns the branch that a recipe's worker commits to."""
+    """Returns the branch that a recipe's worker, or with `DATA` an ingestion, commits to."""
     return f"segtrail/{recipe}"
 
 
@@ -62,21 +63,23 @@ def prepare(workspace: Workspace, recipe: str) -> Path:
 
 
 def refresh(clone: Path) -> None:
-    """Merges what the workspace has committed, and checks out its data.
+    """Merges what the workspace has committed and ingestions landed, and checks out the data.
 
     Raises:
         WorkspaceError: The merge conflicts, and was undone; or the data is not in the cache.
     """
-    git.run(clone, "fetch", "--quiet", "origin", "HEAD")
-    try:
-        git.run(clone, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
-    except WorkspaceError as e:
-        with contextlib.suppress(WorkspaceError):
-            git.run(clone, "merge", "--abort")
-        raise WorkspaceError(
-            f"{clone}: the workspace's commits do not merge into this branch: {e.message}",
-            f"git -C {clone} merge FETCH_HEAD   (and settle the conflict)",
-        ) from None
+    landed = f"refs/heads/{branch(DATA)}"
+    for ref in ("HEAD", *git.run(clone, "ls-remote", "origin", landed).split()[1:]):
+        git.run(clone, "fetch", "--quiet", "origin", ref)
+        try:
+            git.run(clone, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
+        except WorkspaceError as e:
+            with contextlib.suppress(WorkspaceError):
+                git.run(clone, "merge", "--abort")
+            raise WorkspaceError(
+                f"{clone}: {ref} of the workspace does not merge into this branch: {e.message}",
+                f"git -C {clone} pull origin {ref}   (and settle the conflict)",
+            ) from None
     if (clone / "data.dvc").exists():
         command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "data.dvc"]
         done = subprocess.run(

@@ -1,37 +1,81 @@
-"""Registers the retraining of a recipe with a Prefect server, for a worker to run."""
+"""Registers the flows of a recipe with a Prefect server, for workers to run.
+
+| deployment | runs | when |
+| --- | --- | --- |
+| `retrain/<recipe>` | `flows.retrain` | `operations.retrain`; data that landed; drift |
+| `monitor/<recipe>` | `flows.monitor` | `operations.monitor`; with `operations.images` |
+| `batch/<recipe>` | `flows.batch` | when somebody asks |
+| `ingest/<dataset>` | `flows.ingest` | `datasets.<dataset>.inbox.every` |
+"""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows import clone
+from flows import automations, clone, schedules, work_pool
 from flows.environment import child_environment
 from segtrail.errors import ConfigError
+from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say
 from segtrail.workspace import HOME_VARIABLE, Workspace
 
-ENTRYPOINT = "flows/retrain.py:retrain"
 _PASSED_ON = ("PYTHONPATH", "PATH", "PYTHONUNBUFFERED")
+_HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(automations.HEARTBEAT_S)}
 
 
-def deploy(workspace: Workspace, recipe: str, cron: str | None, work_pool: str) -> str:
-    """Registers the deployment `retrain/<recipe>`; doing so again updates it.
+@dataclass(frozen=True)
+class Deployment:
+    """One flow, for one recipe or dataset.
+
+    Args:
+        flow: Its name, and that of its module.
+        subject: The recipe's or the dataset's name.
+        clone: In which clone it runs.
+        refresh: Whether the clone is brought up to date first: not where another flow of the
+            same clone may be at work.
+        parameters: The flow's.
+        when: A cron line or an interval; None for when something asks.
+        timezone: Of the cron line.
+        triggers: Events that start it.
+        says: What it does, in a line.
+    """
+
+    flow: str
+    subject: str
+    clone: str
+    refresh: bool
+    parameters: Mapping[str, Any]
+    when: str | None
+    timezone: str
+    says: str
+    triggers: list[Any] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """As Prefect knows it: `<flow>/<subject>`."""
+        return f"{self.flow}/{self.subject}"
+
+
+def deploy(workspace: Workspace, recipe: str, when: str | None, pool: str) -> list[str]:
+    """Registers what there is to run for a recipe and its dataset; again updates it.
 
     Args:
         workspace: Whose data, store and MLflow the runs use.
         recipe: A recipe of `params.yaml`.
-        cron: When it runs, such as `0 3 * * 1`; None for only when asked.
-        work_pool: A process work pool; made if there is none of that name.
+        when: A cron line or an interval for `retrain`, in place of the recipe's.
+        pool: A work pool; a process pool is made if there is none of that name.
 
     Returns:
-        The deployment's id.
+        The names of the deployments.
 
     Raises:
-        ConfigError: No Prefect server is named, or the cron line is not one.
-        WorkspaceError: The worker's clone could not be made.
+        ConfigError: No Prefect server is named, or a schedule is none.
+        WorkspaceError: A worker's clone could not be made.
     """
     from prefect.settings import PREFECT_API_URL
 
@@ -40,20 +84,57 @@ def deploy(workspace: Workspace, recipe: str, cron: str | None, work_pool: str) 
             "no Prefect server: a schedule needs one that keeps running",
             "prefect server start --background; export PREFECT_API_URL=http://127.0.0.1:4200/api",
         )
-    _check_cron(cron)
-    _ensure_pool(work_pool)
-    root = clone.prepare(workspace, recipe)
-    say(f"worker's clone: {root}, branch {clone.branch(recipe)}")
-    found = _register(workspace, root, recipe, cron, work_pool)
-    when = f"at {cron!r}" if cron else f"when asked: prefect deployment run retrain/{recipe}"
-    say(f"retrain/{recipe} is registered with {url}; runs {when}")
-    say(f"start a worker: prefect worker start --pool {work_pool}")
+    wanted = deployments(workspace, recipe, when)
+    for each in wanted:
+        schedules.check(each.when, each.name)
+    kind = work_pool.ensure(pool)
+    roots = {name: clone.prepare(workspace, name) for name in sorted({d.clone for d in wanted})}
+    automations.crash_what_is_silent()
+    for each in wanted:
+        _register(workspace, each, roots[each.clone], pool)
+        at = f"runs {schedules.says(each.when, each.timezone)}" if each.when else "runs when asked"
+        say(f"{each.name}: {at}, in {roots[each.clone]}")
+    say(f"registered with {url}; by hand: prefect deployment run {wanted[0].name}")
+    if kind == work_pool.PROCESS:
+        say(f"start a worker: prefect worker start --pool {pool}")
+    return [each.name for each in wanted]
+
+
+def deployments(workspace: Workspace, recipe: str, when: str | None) -> list[Deployment]:
+    """Returns what there is to run for a recipe and its dataset."""
+    loaded = load_recipe(workspace, recipe)
+    options, dataset = loaded.operations, loaded.dataset
+    of_recipe = {"recipe": recipe}
+    zone = options.timezone
+    found = [
+        Deployment(
+            "retrain", recipe, recipe, True, of_recipe, when or options.retrain, zone,
+            f"Retrains {recipe}; what serves is in {workspace.home}.",
+            automations.that_retrain(options, recipe, dataset),
+        ),
+        Deployment(
+            "batch", recipe, recipe, False, of_recipe, None, zone,
+            f"Segments a folder of images with {recipe}.",
+        ),
+    ]  # fmt: skip
+    if options.images is not None:
+        found.append(
+            Deployment(
+                "monitor", recipe, recipe, False, of_recipe, options.monitor, zone,
+                f"Measures drift of {options.images} against what {recipe} learned from.",
+            )
+        )  # fmt: skip
+    if (inbox := load_dataset(workspace, dataset).inbox) is not None:
+        found.append(
+            Deployment(
+                "ingest", dataset, clone.DATA, False, {"dataset": dataset}, inbox.every, zone,
+                f"Takes what arrives in {inbox.folder} into {dataset}.",
+            )
+        )  # fmt: skip
     return found
 
 
-def _register(
-    workspace: Workspace, root: Path, recipe: str, cron: str | None, work_pool: str
-) -> str:
+def _register(workspace: Workspace, wanted: Deployment, root: Path, pool: str) -> None:
     from prefect.flows import Flow
     from prefect.runner.storage import LocalStorage
 
@@ -69,56 +150,27 @@ def _register(
             shell = "prefect.deployments.steps.run_shell_script"
             return [{shell: refresh}, super().to_pull_step()]
 
-    flow = Flow.from_source(RefreshedClone(str(root)), ENTRYPOINT)
+    storage = (RefreshedClone if wanted.refresh else LocalStorage)(str(root))
+    flow = Flow.from_source(storage, f"flows/{wanted.flow}.py:{wanted.flow}")
     assert isinstance(flow, Flow)  # a coroutine only inside an event loop
-    found = flow.deploy(
-        name=recipe,
-        work_pool_name=work_pool,
-        cron=cron,
-        parameters={"recipe": recipe},
+    flow.deploy(
+        name=wanted.subject,
+        work_pool_name=pool,
+        schedules=schedules.of(wanted.when, wanted.timezone),
+        parameters=dict(wanted.parameters),
         job_variables={"working_dir": str(root), "env": _environment(workspace, root)},
         concurrency_limit=1,
-        tags=["segtrail", recipe],
-        description=f"Retrains {recipe} in {root}; what serves is in {workspace.home}.",
+        triggers=wanted.triggers,
+        tags=["segtrail", wanted.subject],
+        description=wanted.says,
         build=False,
         push=False,
         print_next_steps=False,
         ignore_warnings=True,
     )
-    return str(found)
 
 
 def _environment(workspace: Workspace, root: Path) -> dict[str, str]:
     env = child_environment(root)
-    return {HOME_VARIABLE: str(workspace.home), **{name: env[name] for name in _PASSED_ON}}
-
-
-def _check_cron(cron: str | None) -> None:
-    from prefect.client.schemas.schedules import CronSchedule
-    from pydantic import ValidationError
-
-    if cron is None:
-        return
-    try:
-        CronSchedule(cron=cron)
-    except ValidationError:
-        raise ConfigError(
-            f"--cron: got {cron!r}; expected five fields: minute hour day month weekday",
-            '--cron "0 3 * * 1" is every Monday at 03:00',
-        ) from None
-
-
-def _ensure_pool(name: str) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectNotFound
-
-    with get_client(sync_client=True) as client:
-        try:
-            pool = client.read_work_pool(name)
-        except ObjectNotFound:
-            client.create_work_pool(WorkPoolCreate(name=name, type="process"))
-            say(f"made the process work pool {name!r}")
-            return
-    if pool.type != "process":
-        raise ConfigError(f"--work-pool {name}: is of type {pool.type!r}; expected 'process'")
+    passed = {name: env[name] for name in _PASSED_ON}
+    return {HOME_VARIABLE: str(workspace.home), **passed, **_HEARTBEAT}

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +29,13 @@ class Finished:
         code: Its exit code; 128 + n after signal n.
         out: The last lines of its standard output.
         err: The last lines of its standard error.
+        too_late: Whether it was ended because its time was up.
     """
 
     code: int
     out: list[str]
     err: list[str]
+    too_late: bool = False
 
 
 def leashed(command: Sequence[str]) -> list[str]:
@@ -49,6 +52,7 @@ def run(
     on_line: Callable[[str], None],
     keep_open: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
+    until: float | None = None,
 ) -> Finished:
     """Runs `command` in `root`; calls `on_line` with each line of both its outputs.
 
@@ -60,6 +64,7 @@ def run(
         on_line: Called from two threads, one call at a time.
         keep_open: File descriptors of locks, held until the last child is gone.
         environment: By default `child_environment(root)`.
+        until: On `time.monotonic()`'s clock: the command is ended then, with all its children.
     """
     one_at_a_time = threading.Lock()
 
@@ -86,10 +91,16 @@ def run(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(None if until is None else max(0.0, until - time.monotonic()))
+        too_late = any(thread.is_alive() for thread in threads)
+        if too_late:
+            assert process.stdin is not None
+            process.stdin.close()
+            for thread in threads:
+                thread.join()
         code = process.wait()
     finally:
         assert process.stdin is not None
         process.stdin.close()  # lets the leash stop the children when this is an interruption
         process.wait()
-    return Finished(code, list(kept[0]), list(kept[1]))
+    return Finished(code, list(kept[0]), list(kept[1]), too_late)

@@ -10,11 +10,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from flows import process
-from segtrail.errors import StageError
+from segtrail.errors import EXIT_FAULT, StageError
 
 BUSY_S = 120.0
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)
 _DVC_OWN = re.compile(r"^(ERROR: |WARNING: Process '.*' had been killed|\s*$)")
+_EXITED = re.compile(r"^ERROR: .* exited with (-?\d+)$")
+_SIGNALS = range(129, 193)  # a shell's exit code after signal n is 128 + n
 _OWN_ERROR = "error: "  # how `segtrail` starts what it says when a command fails
 _HINT = "\n  -> "
 _TAIL = 15
@@ -36,6 +38,7 @@ def reproduce(
     busy_s: float = BUSY_S,
     anew: bool = False,
     environment: Mapping[str, str] | None = None,
+    until: float | None = None,
 ) -> Did:
     """Runs `dvc repro --single-item STAGE`.
 
@@ -47,9 +50,11 @@ def reproduce(
         busy_s: How long to wait when another DVC command holds the workspace.
         anew: Compute it whatever was computed before, and put nothing into DVC's cache.
         environment: See `flows.process.run`.
+        until: See `flows.process.run`.
 
     Raises:
         StageError: The stage failed, in the words that it printed itself.
+        StepFault: So it did, by a fault of what it runs on.
     """
     told, deadline = False, time.monotonic() + busy_s
 
@@ -60,7 +65,7 @@ def reproduce(
     options = ["--force", "--no-run-cache", "--no-commit"] if anew else []
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", *options, stage]
     while True:
-        done = process.run(command, root, pass_on, keep_open, environment)
+        done = process.run(command, root, pass_on, keep_open, environment, until)
         if done.code == 0:
             return _what(done.out + done.err, stage)
         words = "\n".join(done.err)
@@ -88,6 +93,10 @@ def _what(lines: Sequence[str], stage: str) -> Did:
     return Did.SKIPPED
 
 
+class StepFault(StageError):
+    """A step was ended by a fault of what it runs on; the same step may succeed later."""
+
+
 def as_error(done: process.Finished, stage: str) -> StageError:
     """Returns the error that a command printed; failing that its last lines, or DVC's.
 
@@ -95,15 +104,28 @@ def as_error(done: process.Finished, stage: str) -> StageError:
         done: How it ended.
         stage: What to call it.
     """
+    if done.too_late:
+        return StageError(
+            f"{stage}: ended, since the time of a scheduled run was up",
+            "give it more: operations.time_out of the recipe, in hours; what it finished is kept",
+        )
+    kind = StepFault if _of_fault(done) else StageError
     own = [line for line in done.err if not _is_dvc_line(line)]
     starts = [i for i, line in enumerate(own) if line.startswith(_OWN_ERROR)]
     if starts:
         text = "\n".join(own[starts[-1] :]).removeprefix(_OWN_ERROR)
         message, _, hint = text.partition(_HINT)
-        return StageError(message, hint or None)
+        return kind(message, hint or None)
     if own:
         last = "\n  ".join(own[-_TAIL:])
-        return StageError(f"{stage} failed (exit code {done.code}):\n  {last}")
+        return kind(f"{stage} failed (exit code {done.code}):\n  {last}")
     dvc = [line.removeprefix("ERROR: ") for line in done.err if line.startswith("ERROR: ")]
     said = f"DVC: {dvc[-1]}" if dvc else f"failed with exit code {done.code} and said nothing"
-    return StageError(f"{stage}: {said}")
+    return kind(f"{stage}: {said}")
+
+
+def _of_fault(done: process.Finished) -> bool:
+    """Whether a fault ended a command, or the stage that DVC ran for it."""
+    told = [int(found[1]) for line in done.err if (found := _EXITED.search(line))]
+    code = told[-1] if told else done.code
+    return code == EXIT_FAULT or code < 0 or code in _SIGNALS

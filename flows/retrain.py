@@ -7,19 +7,15 @@ TensorFlow and MLflow never share one with Prefect.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Literal, get_args
 
-from prefect import flow, get_run_logger, task
+from prefect import flow
 from prefect.artifacts import create_link_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.exceptions import MissingContextError
 from prefect.states import Completed
 
-from flows import clone, outcome, process, stages, telling
-from flows.repro import Did, as_error, reproduce
+from flows import clone, events, outcome, stages, steps
+from flows.steps import UNBOUNDED, Bounds, outcome_of, say
 from lineage import signature
 from segtrail import git, telemetry
 from segtrail.artifacts import ValidationResult, Verdict
@@ -31,6 +27,7 @@ from segtrail.errors import (
 )
 from segtrail.files import read_json
 from segtrail.lock import flow_lock
+from segtrail.params import load_recipe
 from segtrail.words import shortened
 from segtrail.workspace import Workspace
 
@@ -38,72 +35,6 @@ REJECTED, INSUFFICIENT = "Rejected", "Insufficient evidence"
 SERVES, PROMOTED, SHOWN, JUDGED = "Already serves", "Promoted", "Canary", "Judged"
 LastStep = Literal["promote", "canary", "judge"]
 _VERDICTS = {EXIT_REJECTED: REJECTED, EXIT_INSUFFICIENT: INSUFFICIENT}
-_STATE_NAMES = {Did.SKIPPED: "Skipped", Did.RESTORED: "Restored", Did.RAN: "Completed"}
-
-
-def say(text: str) -> None:
-    """Logs one line: to the console and, through Prefect, to the run's page."""
-    try:
-        get_run_logger().info(text, extra={"segtrail": True})
-    except MissingContextError:
-        print(text, flush=True)
-
-
-def _say_for(name: str) -> Callable[[str], None]:
-    """Returns a logger of a step's lines that works from the threads that read them."""
-    logger = get_run_logger()
-
-    def log(line: str) -> None:
-        if told := telling.said_by(name, line):
-            logger.info(told, extra={"segtrail": True})
-
-    return log
-
-
-def _say_done(name: str, what: str, started: float) -> None:
-    say(telling.ended(name, what, started))
-
-
-@task(cache_policy=NO_CACHE, persist_result=False)
-def run_stage(workspace: Workspace, recipe: str, name: str, changed: bool, lock: int) -> State:
-    """Runs one stage through DVC; the state's name says what DVC did."""
-    started = time.monotonic()
-    did = Did.SKIPPED
-    if changed:
-        did = reproduce(workspace.root, f"{name}@{recipe}", _say_for(name), [lock])
-    _say_done(name, did, started)
-    return Completed(name=_STATE_NAMES[did], message=did)
-
-
-@task(cache_policy=NO_CACHE, persist_result=False)
-def run_command(
-    workspace: Workspace, name: str, arguments: list[str], allowed: dict[int, str], lock: int
-) -> State:
-    """Runs one `segtrail` command; the state's name is the one allowed for its exit code."""
-    import sys
-
-    started = time.monotonic()
-    command = [sys.executable, "-m", "cli", *arguments]
-    done = process.run(command, workspace.root, _say_for(name), [lock])
-    if done.code and done.code not in allowed:
-        raise as_error(done, name)
-    what = allowed.get(done.code, "Completed")
-    _say_done(name, "done" if not done.code else what.lower(), started)
-    return Completed(name=what)
-
-
-def _outcome_of(state: State) -> str:
-    """Returns the name of a task's state.
-
-    Raises:
-        BaseException: What the task raised.
-    """
-    if state.is_completed():
-        return state.name or "Completed"
-    found = state.result(raise_on_failure=False)
-    raise (
-        found if isinstance(found, BaseException) else StageError(state.message or "a step failed")
-    )
 
 
 @flow(name="retrain", flow_run_name="retrain-{recipe}", persist_result=False, log_prints=False)
@@ -131,12 +62,18 @@ def retrain(
     """
     telemetry.switch_off()
     workspace = Workspace.find()
+    scheduled = clone.is_workers(workspace, recipe)
+    bounds = Bounds.of(load_recipe(workspace, recipe).operations) if scheduled else UNBOUNDED
     with flow_lock(workspace, say) as lock:
         try:
-            return _retrain(workspace, recipe, allow_dirty, by, last_step, lock)
+            end = _retrain(workspace, recipe, allow_dirty, by, last_step, lock, bounds)
         finally:
-            if clone.is_workers(workspace, recipe):
+            if scheduled:
                 say(clone.hand_back(workspace.root, recipe))
+    if scheduled:
+        what = (end.name or "completed").lower().replace(" ", "-")
+        events.emit(f"segtrail.retrain.{what}", workspace, "recipe", recipe, says=end.message)
+    return end
 
 
 def _retrain(
@@ -146,21 +83,19 @@ def _retrain(
     by: str | None,
     last_step: LastStep,
     lock: int,
+    bounds: Bounds,
 ) -> State:
     _warn_if_dirty(workspace, allow_dirty)
     if warning := outcome.canary_warning(workspace, recipe):
         say(warning)
     plan = stages.ask(workspace.root, recipe, [lock])
     signature.signer(workspace, recipe)  # refused before the hours of work that it would sign
-    ran = _run_stages(workspace, recipe, plan, lock)
+    ran = _run_stages(workspace, recipe, plan, lock, bounds)
     _commit_lock(workspace, recipe, ran)
 
     def command(name: str, *options: str, allowed: dict[int, str] | None = None) -> str:
         arguments = [name, "--recipe", recipe, *options]
-        named = run_command.with_options(name=name)
-        return _outcome_of(
-            named(workspace, name, arguments, allowed or {}, lock, return_state=True)
-        )
+        return steps.command(workspace, name, arguments, allowed or {}, lock, bounds)
 
     if outcome.promotion_was_cut_short(workspace, recipe):
         say("a promotion was cut short; it is brought to an end first")
@@ -221,7 +156,9 @@ def _warn_if_dirty(workspace: Workspace, allow_dirty: bool) -> None:
         say(f"not committed: {named}{then}")
 
 
-def _run_stages(workspace: Workspace, recipe: str, plan: stages.Plan, lock: int) -> list[str]:
+def _run_stages(
+    workspace: Workspace, recipe: str, plan: stages.Plan, lock: int, bounds: Bounds
+) -> list[str]:
     """Runs the stages in order; returns those that did not just stand.
 
     DVC was asked once what changed: a stage before the first change is not asked again, one
@@ -233,10 +170,7 @@ def _run_stages(workspace: Workspace, recipe: str, plan: stages.Plan, lock: int)
         if name in plan.changed and not reached_change:
             reached_change = True
             say(f"{name:>14} : changed: {shortened(plan.changed[name])}")
-        state = run_stage.with_options(name=name)(
-            workspace, recipe, name, reached_change, lock, return_state=True
-        )
-        if _outcome_of(state) != _STATE_NAMES[Did.SKIPPED]:
+        if steps.stage(workspace, recipe, name, reached_change, lock, bounds) != steps.SKIPPED:
             ran.append(name)
         if name == ValidationResult.stage:
             _refuse_invalid(workspace, recipe)
@@ -278,7 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.recipe, options.allow_dirty, options.by, options.last_step, return_state=True
     )
     try:
-        name = _outcome_of(state)
+        name = outcome_of(state)
     except SegtrailError as e:
         console.print_error(e)
         return e.exit_code

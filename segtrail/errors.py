@@ -9,6 +9,7 @@ EXIT_REJECTED = 3
 EXIT_INSUFFICIENT = 4
 EXIT_AUDIT_BROKEN = 5
 EXIT_AUDIT_INCOMPLETE = 6
+EXIT_FAULT = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
 
 
 class SegtrailError(Exception):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Any
+
+from pydantic import model_validator
 
 from segtrail.settings.base import ALL, EACH, Name, Strict
 from segtrail.settings.classes import BACKGROUND, NO_BACKGROUND, Classes
@@ -13,6 +15,7 @@ from segtrail.settings.loss import head_of
 from segtrail.settings.metrics import FOREGROUND, KINDS, metrics_of
 from segtrail.settings.network import Network
 from segtrail.settings.objects import Objects
+from segtrail.settings.operations import Operations
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.settings.promotion import Promotion
 from segtrail.settings.serving import CANARY_SUFFIX, Serving
@@ -37,7 +40,17 @@ class Recipe(Strict):
     promotion: Promotion = Promotion()
     drift: Drift = Drift()
     tuning: Tuning = Tuning()
-    schedule: str | None = Field(default=None, description="cron line for `segtrail deploy`")
+    operations: Operations = Operations()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, given: Any) -> Any:
+        """Takes recipes of older versions of the code, as provenance and git history hold them."""
+        if not isinstance(given, dict) or "schedule" not in given:
+            return given
+        if given["schedule"] is not None:
+            raise ValueError("schedule is now operations.retrain")
+        return {key: value for key, value in given.items() if key != "schedule"}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Recipe:

@@ -16,6 +16,7 @@ from components.drifting.words import finding_says, slice_says
 from segtrail.settings.base import ALL
 from segtrail.settings.drift import Drift
 
+IN_TRAINING = "in training"
 MIX = "slice"  # the share of each slice, as if it were a statistic
 MOST_IMAGES = 2000  # of a side; more would find differences that do not matter
 _DRAWS_PER_TEST = 2  # of relabellings, over the number of tests by the false alarm rate
@@ -80,7 +81,9 @@ class SliceFindings:
     findings: tuple[Finding, ...] = ()
 
 
-def compare(baseline: Sample, new: Sample, options: Drift) -> list[SliceFindings]:
+def compare(
+    baseline: Sample, new: Sample, options: Drift, among: str = IN_TRAINING, mix: bool = True
+) -> list[SliceFindings]:
     """Compares two samples, all images first, then each slice.
 
     The chance of any alarm where nothing drifted is at most `options.false_alarms`, provided
@@ -91,6 +94,8 @@ def compare(baseline: Sample, new: Sample, options: Drift) -> list[SliceFindings
         new: What is looked at. If any image's slice is not known, only `all` is compared.
             A statistic that is the same in every image of both is left out.
         options: The recipe's thresholds.
+        among: Where the baseline is from, in words.
+        mix: Whether the share of each slice is compared too.
     """
     pairs = {ALL: (baseline, new)}
     if all(new.slices):
@@ -122,12 +127,13 @@ def compare(baseline: Sample, new: Sample, options: Drift) -> list[SliceFindings
                 "other are too few to tell drift from chance"
             )
             continue
-        found[name] = _measure(old, young, relabelling, options, mix=name == ALL)
+        found[name] = _measure(old, young, relabelling, options, mix=mix and name == ALL)
         if not found[name]:
             why[name] = "each statistic has one value in all of them"
-    judged = _judge(found, options)
+    judged = _judge(found, options, among)
     return [
-        _summary(name, *pair, judged.get(name), why.get(name, "")) for name, pair in pairs.items()
+        _summary(name, *pair, judged.get(name), why.get(name, ""), among)
+        for name, pair in pairs.items()
     ]
 
 
@@ -176,7 +182,9 @@ def _effect(
     return js, math.sqrt(by_chance), math.sqrt(max(0.0, js**2 - by_chance))
 
 
-def _judge(found: dict[str, list[Finding]], options: Drift) -> dict[str, tuple[Finding, ...]]:
+def _judge(
+    found: dict[str, list[Finding]], options: Drift, among: str
+) -> dict[str, tuple[Finding, ...]]:
     places = [(name, i) for name, findings in found.items() for i in range(len(findings))]
     adjusted = holm([found[name][i].p for name, i in places])
     for (name, i), p in zip(places, adjusted, strict=True):
@@ -185,7 +193,7 @@ def _judge(found: dict[str, list[Finding]], options: Drift) -> dict[str, tuple[F
             adjusted_p=p,
             severity=severity(p, found[name][i].effect, options),
         )
-        found[name][i] = replace(finding, says=finding_says(finding, name))
+        found[name][i] = replace(finding, says=finding_says(finding, name, among))
     return {
         name: tuple(sorted(findings, key=lambda f: (f.severity == NONE, -f.effect)))
         for name, findings in found.items()
@@ -193,13 +201,14 @@ def _judge(found: dict[str, list[Finding]], options: Drift) -> dict[str, tuple[F
 
 
 def _summary(
-    name: str, baseline: Sample, new: Sample, findings: Sequence[Finding] | None, why: str
-) -> SliceFindings:
+    name: str, baseline: Sample, new: Sample, findings: Sequence[Finding] | None, why: str,
+    among: str,
+) -> SliceFindings:  # fmt: skip
     found = INSUFFICIENT if findings is None else worst([NONE, *(f.severity for f in findings)])
     findings = findings or ()
     return SliceFindings(
         name, len(new), new.group_count, len(baseline), baseline.group_count, found,
-        slice_says(name, len(new), len(baseline), findings, found, why), tuple(findings),
+        slice_says(name, len(new), len(baseline), findings, found, why, among), tuple(findings),
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ class Page:
         plots: PNG files, by slice and statistic.
         pictures: Of unusual images: name, PNG file or None, and why it is shown.
         problems: Images that could not be read.
+        answered: What was found of the champion's answers.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Page:
     plots: Mapping[tuple[str, str], bytes]
     pictures: Sequence[tuple[str, bytes | None, str]]
     problems: Sequence[str]
+    answered: Sequence[SliceFindings] = ()
 
 
 def render(page: Page) -> str:
@@ -69,6 +71,9 @@ def render(page: Page) -> str:
         *(f"<p>{escape(line)}</p>" for line in page.lines),
         *(_slice(found, page.plots) for found in page.slices),
     ]
+    if page.answered:
+        parts.append("<h2>What the champion answers</h2>")
+        parts += [_slice(found, page.plots) for found in page.answered]
     if page.pictures:
         parts.append("<h2>The most unusual images</h2><div class=pictures>")
         parts += [_picture(*picture) for picture in page.pictures]
@@ -102,15 +107,16 @@ def _slice(found: SliceFindings, plots: Mapping[tuple[str, str], bytes]) -> str:
         f"{found.groups} and {found.baseline_groups} groups</p>"
     ]
     if found.findings:
-        heads = ("statistic", "median", "in training", "JS distance", "by chance", "effect", "KS",
+        heads = ("statistic", "median", "baseline", "JS distance", "by chance", "effect", "KS",
                  "p (Holm)", "severity")  # fmt: skip
         parts.append(
             "<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"
             + "".join(_row(finding) for finding in found.findings)
             + "</table>"
         )  # fmt: skip
+    own = {finding.statistic for finding in found.findings}
     for (name, statistic), png in plots.items():
-        if name == found.slice:
+        if name == found.slice and statistic in own:
             parts.append(
                 f'<p><img alt="{escape(name_of(statistic))}" src="{data_uri("png", png)}"></p>'
             )

@@ -90,7 +90,7 @@ def sample_of(
 
 def resolution(statistic: str) -> float:
     """Returns the smallest difference of a statistic that means anything."""
-    if statistic.startswith(_FOREGROUND):
+    if _FOREGROUND in statistic:
         return _RESOLUTION["red"]
     return _RESOLUTION.get(statistic, _RESOLUTION_OF_OTHERS)
 

@@ -13,6 +13,8 @@ _WORDS = {
     "objects": "number of objects",
     "median_object": "object size",
     "slice": "mix of slices",
+    "predicted_foreground": "answered foreground share",
+    "predicted_objects": "answered number of objects",
 }
 
 
@@ -35,8 +37,8 @@ def probability(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def finding_says(finding: Any, slice_name: str) -> str:
-    """Returns a `Finding` in a sentence."""
+def finding_says(finding: Any, slice_name: str, among: str) -> str:
+    """Returns a `Finding` in a sentence; `among` says where the baseline is from."""
     where = "all images" if slice_name == "all" else slice_name
     apart = (
         f"Jensen-Shannon distance {finding.js:.2f} where chance gives {finding.expected_js:.2f}, "
@@ -45,17 +47,18 @@ def finding_says(finding: Any, slice_name: str) -> str:
     )
     text = f"{name_of(finding.statistic)} of {where}"
     if finding.median is not None:
-        text += f": median {number(finding.median)}, in training {number(finding.baseline_median)}"
+        text += f": median {number(finding.median)}, {among} {number(finding.baseline_median)}"
     return f"{text}: {apart}: {finding.severity}"
 
 
 def slice_says(
-    name: str, images: int, baseline: int, findings: Sequence[Any], severity: str, why: str
-) -> str:
-    """Returns what was found in a slice in a sentence."""
+    name: str, images: int, baseline: int, findings: Sequence[Any], severity: str, why: str,
+    among: str,
+) -> str:  # fmt: skip
+    """Returns what was found in a slice in a sentence; `among`: see `finding_says`."""
     where = "all images" if name == "all" else name
     if not findings:
-        return f"{where}: {severity}: {images} new images, {baseline} in training; {why}"
+        return f"{where}: {severity}: {images} new images, {baseline} {among}; {why}"
     drifted = [name_of(f.statistic) for f in findings if f.severity != "none"]
     text = ", ".join(drifted) if drifted else f"nothing of {len(findings)} statistics"
-    return f"{where}: {severity}: {text} drifted ({images} new images, {baseline} in training)"
+    return f"{where}: {severity}: {text} drifted ({images} new images, {baseline} {among})"

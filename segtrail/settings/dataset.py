@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from segtrail.settings.base import ALL, EACH, Fraction, Name, Seed, Strict
+from segtrail.settings.operations import Inbox
 
 MaskKind = Literal["instances", "classes", "multilabel"]
 
@@ -55,6 +56,7 @@ class Dataset(Strict):
         "says, or else the modality (dark-grey, bright-grey, bright-colour, dark-colour)",
     )
     limits: Limits = Limits()
+    inbox: Inbox | None = Field(default=None, description="where deliveries arrive by themselves")
 
     @field_validator("classes")
     @classmethod

@@ -42,11 +42,35 @@ COMMON = """
             raise DataError(f"{stage}: the images are upside down", "turn them round")
         if do == "crash":
             raise KeyError("a bug")
+        if do == "killed once":
+            flag.write_text("")
+            os.kill(os.getpid(), 9)
         if do.startswith("hang"):
             (workspace.root / ".segtrail" / f"{stage}.pid").write_text(str(os.getpid()))
             time.sleep(120)
 """
 COMPONENTS = {
+    "ingest": """
+        from components._common import *
+        import subprocess
+        from types import SimpleNamespace
+        from segtrail import git
+        def ingest(workspace, dataset, source=None, *, by=None, licence=None, replace=False,
+                   remove=(), on_bad="reject"):
+            begin(workspace, "ingest")
+            text = Path(source).read_text()
+            if "upside down" in text:
+                raise DataError(f"{source}: the images are upside down", "turn them round")
+            splits = workspace.dataset(dataset) / "splits.csv"
+            added = [] if splits.read_text() == text else ["x"]
+            splits.unlink()
+            splits.write_text(text)
+            subprocess.run([sys.executable, "-m", "dvc", "add", "--quiet", "data"], check=True)
+            git.commit(workspace.root, ["data.dvc"], "Deliver")
+            return SimpleNamespace(
+                added=added, replaced=[], removed=[], regrouped=[], quarantined=[], images=1
+            )
+    """,
     "examples": """
         from components._common import *
         def make_examples(workspace, name):

@@ -1,74 +1,216 @@
-"""A deployment, with a real Prefect server and a real worker on loopback ports."""
+"""Deployments, with a real Prefect server and real workers on loopback ports."""
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 SCRIPT = """
-import sys
+import json, sys
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+
+what, *rest = sys.argv[1:]
 with get_client(sync_client=True) as client:
-    found = client.read_deployment_by_name("retrain/demo")
-    if sys.argv[1] == "show":
-        print(found.model_dump_json())
-    else:
-        print(client.create_flow_run_from_deployment(found.id).id)
+    if what == "deployments":
+        found = [d.model_dump(mode="json") for d in client.read_deployments()]
+        flows = {str(f.id): f.name for f in client.read_flows()}
+        out = {flows[d["flow_id"]] + "/" + d["name"]: d for d in found}
+    elif what == "automations":
+        out = sorted(a.name for a in client.read_automations())
+    elif what == "start":
+        out = str(client.create_flow_run_from_deployment(
+            client.read_deployment_by_name(rest[0]).id).id)
+    elif what == "runs":
+        one = client.read_deployment_by_name(rest[0]).id
+        runs = client.read_flow_runs(deployment_filter=DeploymentFilter(id={"any_": [one]}))
+        runs.sort(key=lambda run: run.expected_start_time)
+        out = [{"type": r.state.type.value, "name": r.state.name, "says": r.state.message,
+                "auto": r.auto_scheduled, "id": str(r.id)} for r in runs]
+    elif what == "artifacts":
+        out = [[each.key, each.data] for each in client.read_artifacts()]
+    print(json.dumps(out))
 """
-STATE = """
-import sys
-from prefect.client.orchestration import get_client
-with get_client(sync_client=True) as client:
-    state = client.read_flow_run(sys.argv[1]).state
-    print(state.type.value, state.name, state.message)
-"""
-ARTIFACTS = """
-import json
-from prefect.client.orchestration import get_client
-with get_client(sync_client=True) as client:
-    print(json.dumps([[each.key, each.data] for each in client.read_artifacts()]))
-"""
+ENDED = ("COMPLETED", "FAILED", "CRASHED")
+
+
+class Platform:
+    """A workspace, a Prefect server, and workers that the test starts and stops."""
+
+    def __init__(self, small, server, work_beside, patiently, logs) -> None:
+        self.small, self.server, self.patiently = small, server, patiently
+        self._work_beside, self._logs = work_beside, logs
+
+    def ask(self, *what: str):
+        done = self.small.do(sys.executable, "-c", SCRIPT, *what, **self.server)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def deploy(self, *options: str) -> str:
+        done = self.small.segtrail("deploy", "--recipe", "demo", *options, **self.server)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def worker(self):
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "segtrail"]
+        environment = {**self.small.env, **self.server}
+        return self._work_beside(command, self._logs / "worker.log", environment, self.small.root)
+
+    def log(self) -> str:
+        return (self._logs / "worker.log").read_text()
+
+    def ended(self, name: str) -> list[dict]:
+        return [run for run in self.ask("runs", name) if run["type"] in ENDED]
+
+    def ends(self, name: str) -> list[str]:
+        return [run["name"] for run in self.ended(name)]
+
+    def wait_for(self, name: str, runs: int = 1, seconds: float = 240) -> list[dict]:
+        self.patiently(lambda: len(self.ended(name)) >= runs, seconds)
+        return self.ended(name)
+
+    @property
+    def clone(self):
+        return self.small.root / ".segtrail/workers/demo"
+
+
+@pytest.fixture
+def platform(small, prefect_server, work_beside, patiently, tmp_path) -> Iterator[Platform]:
+    found = Platform(small, prefect_server, work_beside, patiently, tmp_path)
+    yield found
+    for name in found.ask("deployments"):  # the server is the session's
+        small.do(
+            sys.executable, "-m", "prefect", "--no-prompt", "deployment", "delete", name,
+            **prefect_server,
+        )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_worker_runs_the_deployment_in_its_own_clone(
-    small, tmp_path, prefect_server, work_beside, patiently
-):
-    def python(script: str, *arguments: str) -> str:
-        return small.do(sys.executable, "-c", script, *arguments, **prefect_server).stdout.strip()
-
-    done = small.segtrail("deploy", "--recipe", "demo", "--cron", "0 3 * * 1", **prefect_server)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(python(SCRIPT, "show"))
-    assert found["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
-    assert found["parameters"] == {"recipe": "demo"}
-    assert found["tags"] == ["segtrail", "demo"]
-    assert found["work_pool_name"] == "segtrail"
+def test_a_worker_runs_the_deployment_in_its_own_clone(platform):
+    small = platform.small
+    platform.deploy("--schedule", "0 3 * * 1")
+    found = platform.ask("deployments")
+    assert set(found) == {"retrain/demo", "batch/demo"}
+    retrain = found["retrain/demo"]
+    assert retrain["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
+    assert retrain["parameters"] == {"recipe": "demo"}
+    assert retrain["tags"] == ["segtrail", "demo"]
+    assert retrain["work_pool_name"] == "segtrail"
+    assert found["batch/demo"]["schedules"] == []
 
     before = small.git("rev-parse", "HEAD")
     small.deliver("image,split\na,train\nb,test\n")  # after the clone was made
-    run = python(SCRIPT, "run")
-    worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "segtrail"]
-    log = tmp_path / "worker.log"
-    ended = ("COMPLETED", "FAILED", "CRASHED")
-    with work_beside(worker, log, {**small.env, **prefect_server}, small.root):
-        patiently(lambda: python(STATE, run).split()[0] in ended, 240)
-    assert python(STATE, run).startswith("COMPLETED Promoted"), log.read_text()
+    platform.ask("start", "retrain/demo")
+    with platform.worker():
+        [run] = platform.wait_for("retrain/demo")
+    assert (run["type"], run["name"]) == ("COMPLETED", "Promoted"), platform.log()
 
-    clone = small.root / ".segtrail/workers/demo"
-    report = (clone / "artifacts/demo/gate/report.html").as_uri()
-    linked = [key for key, data in json.loads(python(ARTIFACTS)) if report in data]
+    report = (platform.clone / "artifacts/demo/gate/report.html").as_uri()
+    linked = [key for key, data in platform.ask("artifacts") if report in data]
     assert linked == ["demo-report"]
-    assert (clone / "calls.log").read_text().split()[:5] == [
+    assert (platform.clone / "calls.log").read_text().split()[:5] == [
         "examples", "validate", "transform", "train", "evaluate",
     ]  # fmt: skip
-    assert "b,test" in (clone / "artifacts/demo/examples/manifest.parquet").read_text()
+    assert "b,test" in (platform.clone / "artifacts/demo/examples/manifest.parquet").read_text()
     assert (small.root / "serving/models/demo/1/saved_model.pb").exists()
-    assert not (clone / "serving/models").exists()
+    assert not (platform.clone / "serving/models").exists()
     assert not (small.root / "artifacts").exists()
     assert small.git("rev-parse", "HEAD~1") == before
     assert "Run demo" in small.git("log", "-1", "--format=%s", "segtrail/demo")  # handed back
-    assert "git merge segtrail/demo" in log.read_text()
+    assert "git merge segtrail/demo" in platform.log()
+
+
+@pytest.mark.slow
+def test_what_arrives_lands_and_starts_a_retraining(platform, tmp_path):
+    """A bad delivery is put aside with the reason; a good one retrains, by itself."""
+    small = platform.small
+    inbox = tmp_path / "incoming"
+    inbox.mkdir()
+    (inbox / "1-bad.csv").write_text("upside down")
+    (inbox / "2-good.csv").write_text("image,split\na,train\nc,test\n")
+    params = {"folder": str(inbox), "settle_s": 0, "every": "1d", "by": "Core facility"}
+    small.set_param("datasets.synthetic.inbox", params)
+    platform.deploy()
+    assert "ingest/synthetic" in platform.ask("deployments")
+    platform.ask("start", "ingest/synthetic")
+    with platform.worker():
+        runs = platform.wait_for("ingest/synthetic")
+        assert [r["name"] for r in runs if not r["auto"]] == ["Refused"], platform.log()
+        [run] = platform.wait_for("retrain/demo")
+    assert (run["type"], run["name"]) == ("COMPLETED", "Promoted"), platform.log()
+    assert "c,test" in (platform.clone / "artifacts/demo/examples/manifest.parquet").read_text()
+    assert [p.name.split("-", 1)[1] for p in sorted((inbox / "landed").iterdir())] == ["2-good.csv"]
+    bad, why = sorted((inbox / "refused").iterdir(), key=lambda p: len(p.name))
+    assert bad.read_text() == "upside down"
+    assert "the images are upside down" in why.read_text()
+    assert "turn them round" in why.read_text()
+    assert "Deliver" in small.git("log", "-1", "--format=%s", "segtrail/_data")
+    assert small.git("status", "--porcelain", "--", "data.dvc", "params.yaml") == ""
+
+
+@pytest.mark.slow
+def test_a_fault_is_tried_again_and_a_refused_model_is_not(platform):
+    small = platform.small
+    small.set_param("recipes.demo.operations", {"retries": 2, "retry_after": 0.5})
+    platform.deploy()
+    scratch = platform.clone / ".segtrail"
+    scratch.mkdir(exist_ok=True)
+    (scratch / "train.do").write_text("killed once")
+    (scratch / "verdict").write_text("fail")
+    platform.ask("start", "retrain/demo")
+    with platform.worker():
+        [run] = platform.wait_for("retrain/demo")
+    assert (run["type"], run["name"]) == ("COMPLETED", "Rejected"), platform.log()
+    calls = (platform.clone / "calls.log").read_text().split()
+    assert calls.count("train") == 2
+    assert calls.count("gate") == 1
+    assert "a fault, no verdict" in platform.log()
+
+
+@pytest.mark.slow
+def test_a_run_that_hangs_is_ended_when_its_time_is_up(platform):
+    small = platform.small
+    small.set_param("recipes.demo.operations", {"time_out": 20 / 3600, "retries": 2})
+    platform.deploy()
+    (platform.clone / ".segtrail").mkdir(exist_ok=True)
+    (platform.clone / ".segtrail/validate.do").write_text("hang")
+    platform.ask("start", "retrain/demo")
+    with platform.worker():
+        [run] = platform.wait_for("retrain/demo")
+    assert run["type"] == "FAILED"
+    assert "operations.time_out" in platform.log()
+    pid = int((platform.clone / ".segtrail/validate.pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert (platform.clone / "calls.log").read_text().split().count("validate") == 1
+
+
+@pytest.mark.slow
+def test_cron_fires_and_a_machine_that_dies_does_not_stop_it(platform, patiently):
+    """The worker and its run are killed; the run is noticed as dead, and the next goes on."""
+    platform.small.set_param("recipes.demo.operations", {"retrain": "* * * * *"})
+    platform.deploy()
+    scratch = platform.clone / ".segtrail"
+    scratch.mkdir(exist_ok=True)
+    (scratch / "train.do").write_text("hang")
+    pid = scratch / "train.pid"
+    with platform.worker() as worker:
+        patiently(pid.exists, 240)  # nobody started it but the cron line
+        os.killpg(worker.pid, signal.SIGKILL)
+    with pytest.raises(ProcessLookupError):  # the leash
+        patiently(lambda: os.kill(int(pid.read_text()), 0) is not None, 20)
+    (scratch / "train.do").write_text("")
+    with platform.worker():
+        patiently(
+            lambda: any(r["name"] == "Crashed" for r in platform.ask("runs", "retrain/demo")), 300
+        )
+        patiently(
+            lambda: any(r["name"] == "Promoted" for r in platform.ask("runs", "retrain/demo")), 300
+        )
+    calls = (platform.clone / "calls.log").read_text().split()
+    assert calls.count("transform") == 1  # the next run went on where the dead one stopped
 
 
 def test_without_a_server_it_says_how_to_start_one(small):
@@ -84,4 +226,4 @@ def test_a_wrong_cron_line_is_refused(small):
         PREFECT_HOME=str(small.root / ".prefect"), PREFECT_API_URL="http://127.0.0.1:9/api",
     )  # fmt: skip
     assert done.returncode == 2
-    assert "got 'weekly'; expected five fields" in done.stderr
+    assert "got the schedule 'weekly'; expected five fields" in done.stderr

@@ -1,0 +1,57 @@
+"""Tells a fault of what segtrail runs on from a mistake: the same command may succeed later.
+
+Faults are servers and remotes that give no answer, a full disk, too little memory, a locked
+database. A model that is refused, or a wrong setting, is none: it stays what it is.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+
+HINT = "what it runs on failed, not segtrail's input: mend that, or wait, and run it again"
+_NUMBERS = {
+    getattr(errno, name)
+    for name in (
+        "ENOSPC", "EDQUOT", "EIO", "ESTALE", "ENOMEM", "EMFILE", "ENFILE", "ECONNREFUSED",
+        "ECONNRESET", "ECONNABORTED", "ENETDOWN", "ENETUNREACH", "EHOSTDOWN", "EHOSTUNREACH",
+        "ETIMEDOUT",
+    )
+    if hasattr(errno, name)
+}  # fmt: skip
+# by name, so that telling a fault imports none of these libraries
+_NAMES = {
+    "requests.exceptions.ConnectionError",
+    "requests.exceptions.Timeout",
+    "urllib3.exceptions.HTTPError",
+    "botocore.exceptions.EndpointConnectionError",
+    "botocore.exceptions.ConnectionError",
+    "sqlalchemy.exc.OperationalError",
+    "sqlite3.OperationalError",
+    "aiohttp.client_exceptions.ClientConnectionError",
+}
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether an error, or one that it came of, is a fault."""
+    return any(_is_one(each) for each in _chain(error))
+
+
+def _is_one(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, OSError) and error.errno in _NUMBERS:
+        return True
+    return any(f"{kind.__module__}.{kind.__qualname__}" in _NAMES for kind in type(error).__mro__)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        left += [e for e in (each.__cause__, each.__context__) if e is not None]
