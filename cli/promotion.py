@@ -90,7 +90,18 @@ def promote(
 
 
 def approve(
-    recipe: RecipeOption,
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A scheduled run that waits for it: its id, or how that begins.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", metavar="NAME", help="Of the candidate here.")
+    ] = None,
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who approves.")],
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="On what grounds; the ledger keeps it.")
@@ -100,26 +111,41 @@ def approve(
 
     How many are asked is promotion.approvals of the recipe. An approval is of one model, as judged
     by one set of rules against one champion; whoever forced it past the gate cannot approve it.
-    Look at the report first: artifacts/RECIPE/gate/report.html.
+    Look at the report first: artifacts/RECIPE/gate/report.html, or the link on the run's page.
+    A scheduled run that waits goes on when the last approval that it lacks is there.
 
     \b
-    Example:
+    Examples:
       segtrail approve --recipe nuclei --by "Grace Hopper" --reason "looked at all 61 images"
+      segtrail approve 1f0c2b7e --by "Grace Hopper" --reason "looked at all 61 images"
     """
-    from components import promote as component
-    from lineage import approvals
-    from segtrail.artifacts import Verdict
-    from segtrail.files import read_json
     from segtrail.params import load_recipe
 
     for option, value in (("--by", by), ("--reason", reason)):
         if not value.strip():
             raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
+    if (run is None) == (recipe is None):
+        raise typer.BadParameter("give the RUN that waits, or --recipe for the candidate here")
     workspace = Workspace.find()
+    if run is not None:
+        from flows.waiting import approve as approve_run
+
+        print(approve_run(workspace, run, by.strip(), reason.strip()))
+        return
+    assert recipe is not None
     load_recipe(workspace, recipe)
+    _approve_here(workspace, recipe, by.strip(), reason.strip())
+
+
+def _approve_here(workspace: Workspace, recipe: str, by: str, reason: str) -> None:
+    from components import promote as component
+    from lineage import approvals
+    from segtrail.artifacts import Verdict
+    from segtrail.files import read_json
+
     found = Verdict.of(workspace, recipe).require()
     verdict = read_json(found.path)
-    entry = component.approve(workspace, recipe, verdict, by=by.strip(), reason=reason.strip())
+    entry = component.approve(workspace, recipe, verdict, by=by, reason=reason)
     said = f"the approval is entry {entry.seq} of the ledger" if entry else "the ledger has it"
     _, lacking = approvals.ask(workspace, recipe, verdict)
     then = f"so far {lacking}" if lacking else f"to go on: segtrail promote --recipe {recipe}"

@@ -66,6 +66,8 @@ def decide(
     """
     if severity not in _SEVERITIES:
         return False, f"{severity}: no retraining"
+    if severity == _SEVERITIES[0]:
+        return False, "no drift: no retraining"
     if options.on_drift == "never":
         return False, f"{severity} drift; operations.on_drift is never: no retraining"
     if _SEVERITIES.index(severity) < _SEVERITIES.index(options.on_drift):

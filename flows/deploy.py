@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows import automations, clone, schedules, work_pool
+from flows import automations, clone, schedules, server, work_pool
 from flows.environment import child_environment
-from segtrail.errors import ConfigError
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say
 from segtrail.workspace import HOME_VARIABLE, Workspace
@@ -77,13 +76,7 @@ def deploy(workspace: Workspace, recipe: str, when: str | None, pool: str) -> li
         ConfigError: No Prefect server is named, or a schedule is none.
         WorkspaceError: A worker's clone could not be made.
     """
-    from prefect.settings import PREFECT_API_URL
-
-    if not (url := PREFECT_API_URL.value()):
-        raise ConfigError(
-            "no Prefect server: a schedule needs one that keeps running",
-            "prefect server start --background; export PREFECT_API_URL=http://127.0.0.1:4200/api",
-        )
+    url = server.require()
     wanted = deployments(workspace, recipe, when)
     for each in wanted:
         schedules.check(each.when, each.name)

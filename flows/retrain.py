@@ -14,7 +14,7 @@ from prefect.artifacts import create_link_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import clone, events, outcome, stages, steps
+from flows import clone, events, outcome, stages, steps, waiting
 from flows.steps import UNBOUNDED, Bounds, outcome_of, say
 from lineage import signature
 from segtrail import git, telemetry
@@ -120,7 +120,11 @@ def _retrain(
     if last_step == "judge":
         return _end(JUDGED, outcome.waits(workspace, recipe))
     if last_step == "promote" and (lacking := outcome.lacks_approval(workspace, recipe)):
-        return _end(JUDGED, lacking)
+        if not clone.is_workers(workspace, recipe):
+            return _end(JUDGED, lacking)
+        hours = load_recipe(workspace, recipe).operations.approval_time
+        if other := waiting.for_approval(workspace, recipe, hours, lock, bounds):
+            return _end(JUDGED, other)
     options = [*_by(by), *(["--allow-dirty"] if allow_dirty else [])]
     options += ["--canary"] if last_step == "canary" else []
     if command("promote", *options, allowed={EXIT_REJECTED: REJECTED}) == REJECTED:

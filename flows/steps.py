@@ -92,6 +92,11 @@ def command(
     )
 
 
+def own_command(arguments: Sequence[str]) -> list[str]:
+    """Returns what starts `segtrail ARGUMENTS` with this very Python."""
+    return [sys.executable, "-m", "cli", *arguments]
+
+
 def outcome_of(state: State) -> str:
     """Returns the name of a task's state.
 
@@ -146,9 +151,8 @@ def _run_command(
 ) -> State:  # fmt: skip
     """Runs one `segtrail` command; the state's name is the one allowed for its exit code."""
     started = time.monotonic()
-    started_as = [sys.executable, "-m", "cli", *arguments]
     held = [] if lock is None else [lock]
-    done = process.run(started_as, workspace.root, _say_for(name), held, until=until)
+    done = process.run(own_command(arguments), workspace.root, _say_for(name), held, until=until)
     if done.too_late or (done.code and done.code not in allowed):
         raise as_error(done, name)
     what = allowed.get(done.code, "Completed")

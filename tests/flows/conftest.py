@@ -176,6 +176,19 @@ COMPONENTS = {
             folder = workspace.models / name
             config.set_champion(workspace.models_config, name, folder, version)
             return SimpleNamespace(says=[f"v{version} serves"], changed=True)
+        def approve(workspace, name, verdict, *, by, reason):
+            from lineage import approvals
+            path = workspace.ledger(name)
+            known = approvals.find(ledger.read(path), verdict) if path.exists() else []
+            if by in [each["by"] for each in known]:
+                return None
+            path.parent.mkdir(exist_ok=True)
+            entry = ledger.append(
+                path, "approved", version=None, model_digest=verdict["model_digest"], by=by,
+                details=approvals.details(verdict, reason),
+            )
+            git.commit(workspace.root, [f"ledger/{name}.jsonl"], "Approve")
+            return entry
         def show_canary(workspace, name, *, by=None, allow_dirty=False, again=None):
             begin(workspace, "canary")
             if (out := config.canary(workspace.models_config, name)) is not None:

@@ -30,11 +30,22 @@ with get_client(sync_client=True) as client:
         runs.sort(key=lambda run: run.expected_start_time)
         out = [{"type": r.state.type.value, "name": r.state.name, "says": r.state.message,
                 "auto": r.auto_scheduled, "id": str(r.id)} for r in runs]
+    elif what == "resume":
+        run_input = {"by": rest[1], "reason": rest[2]}
+        out = str(client.resume_flow_run(rest[0], run_input=run_input).status)
     elif what == "artifacts":
         out = [[each.key, each.data] for each in client.read_artifacts()]
     print(json.dumps(out))
 """
 ENDED = ("COMPLETED", "FAILED", "CRASHED")
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 class Platform:
@@ -181,10 +192,40 @@ def test_a_run_that_hangs_is_ended_when_its_time_is_up(platform):
         [run] = platform.wait_for("retrain/demo")
     assert run["type"] == "FAILED"
     assert "operations.time_out" in platform.log()
-    pid = int((platform.clone / ".segtrail/validate.pid").read_text())
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert is_gone(int((platform.clone / ".segtrail/validate.pid").read_text()))
     assert (platform.clone / "calls.log").read_text().split().count("validate") == 1
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_people_and_goes_on_when_they_approved(platform):
+    """One in the terminal, one in Prefect's own form; a third run does not ask again."""
+    small = platform.small
+    small.set_param("recipes.demo.promotion", {"approvals": 2})
+    platform.deploy()
+    platform.ask("start", "retrain/demo")
+
+    def states() -> list[str]:
+        return [run["name"] for run in platform.ask("runs", "retrain/demo")]
+
+    with platform.worker():
+        platform.patiently(lambda: states() == ["Suspended"], 240)
+        [waiting] = platform.ask("runs", "retrain/demo")
+        assert not (small.root / "serving/models/demo").exists()
+        assert f"segtrail approve {waiting['id'][:8]}" in platform.log()
+        platform.ask("start", "retrain/demo")
+        platform.patiently(lambda: "Judged" in states(), 240)
+
+        said = ("approve", waiting["id"][:8], "--by", "Grace", "--reason", "looked at all")
+        done = small.segtrail(*said, **platform.server)
+        assert done.returncode == 0, done.stderr
+        assert "goes on" in done.stdout
+        platform.patiently(lambda: "Grace" in platform.log().rsplit("Suspending", 1)[0], 240)
+        platform.patiently(lambda: "Suspended" in states(), 240)
+        platform.ask("resume", waiting["id"], "Ada", "so did I")
+        platform.patiently(lambda: "Promoted" in states(), 240)
+    entries = (platform.clone / "ledger/demo.jsonl").read_text()
+    assert entries.count('"approved"') == 2
+    assert small.segtrail(*said, **platform.server).returncode == 2  # it waits no more
 
 
 @pytest.mark.slow
@@ -199,8 +240,7 @@ def test_cron_fires_and_a_machine_that_dies_does_not_stop_it(platform, patiently
     with platform.worker() as worker:
         patiently(pid.exists, 240)  # nobody started it but the cron line
         os.killpg(worker.pid, signal.SIGKILL)
-    with pytest.raises(ProcessLookupError):  # the leash
-        patiently(lambda: os.kill(int(pid.read_text()), 0) is not None, 20)
+    patiently(lambda: is_gone(int(pid.read_text())), 60)  # the leash
     (scratch / "train.do").write_text("")
     with platform.worker():
         patiently(

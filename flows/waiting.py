@@ -1,0 +1,140 @@
+"""A scheduled run that waits for people: suspended after the gate, resumed by an approval.
+
+A suspended run has no process. Resumed, it runs from its start: DVC's stages stand, and gate and
+infra validation are asked once more, so that an approval counts only for what still holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.flow_runs import resume_flow_run, suspend_flow_run
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+
+from flows import clone, events, outcome, process, server, steps
+from flows.environment import child_environment
+from flows.repro import as_error
+from flows.steps import Bounds, say
+from segtrail.artifacts import Verdict
+from segtrail.errors import EXIT_ERROR, EXIT_USAGE, ConfigError, WorkspaceError
+from segtrail.files import read_json
+from segtrail.workspace import HOME_VARIABLE, Workspace
+
+_REFUSED = dict.fromkeys((EXIT_ERROR, EXIT_USAGE), "Refused")
+_SHORT = 8  # digits of a run's id that people type
+_HOUR_S = 3600
+
+
+class Approval(RunInput):
+    """What the Prefect UI asks for where it resumes a run."""
+
+    by: str
+    reason: str
+
+
+def for_approval(
+    workspace: Workspace, recipe: str, hours: float, lock: int, bounds: Bounds
+) -> str | None:
+    """Suspends the run as often as the recipe lacks approvals; returns when it lacks none.
+
+    Args:
+        workspace: The worker's clone.
+        recipe: The recipe whose candidate waits.
+        hours: How long people have; then the run fails.
+        lock: See `flows.steps.command`.
+        bounds: See `flows.steps.command`.
+
+    Returns:
+        None; or that another run waits for the same candidate already.
+
+    Raises:
+        prefect.exceptions.Pause: Ends the process until the run is resumed.
+    """
+    digest = read_json(Verdict.of(workspace, recipe).path)["model_digest"][:12]
+    number = 0
+    while lacking := outcome.lacks_approval(workspace, recipe):
+        number += 1
+        if other := _waits_already(recipe, digest):
+            return f"{lacking}; the run {other[:_SHORT]} waits for it"
+        own = str(flow_run.id)
+        say(f"{lacking}; or: segtrail approve {own[:_SHORT]} --by NAME --reason TEXT")
+        events.emit("segtrail.approval.wanted", workspace, "recipe", recipe, run=own, says=lacking)
+        form = Approval.with_initial_data(description=lacking)
+        word = suspend_flow_run(
+            wait_for_input=form, timeout=int(hours * _HOUR_S), key=f"{digest}-{number}"
+        )
+        said = ["approve", "--recipe", recipe, "--by", word.by, "--reason", word.reason]
+        steps.command(workspace, "approve", said, _REFUSED, lock, bounds)
+    return None
+
+
+def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
+    """Approves the candidate that a suspended run is about, and lets the run go on.
+
+    The approval is written, and signed with the person's key if there is one, here: in the clone
+    of the recipe's worker, whose branch has the recipe's ledger.
+
+    Args:
+        workspace: Whose worker's run it is.
+        run: The run's id, or how it begins.
+        by: Who approves.
+        reason: On what grounds.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        ConfigError: No Prefect server is named; or no suspended run begins so, or several do.
+        WorkspaceError: The worker's clone is not here.
+        StageError: The approval was refused.
+    """
+    server.require()
+    found = [each for each in _suspended() if str(each.id).startswith(run.lower())]
+    if len(found) != 1:
+        raise ConfigError(
+            f"{run}: {len(found)} runs that wait for an approval have such an id",
+            "prefect flow-run ls --state Suspended",
+        )
+    [waiting] = found
+    recipe = waiting.parameters["recipe"]
+    root = clone.folder(workspace, recipe)
+    if not root.is_dir():
+        raise WorkspaceError(
+            f"{root}: the clone that the run {run} works in is not here",
+            "run this in the workspace on the worker's machine",
+        )
+    command = steps.own_command(["approve", "--recipe", recipe, "--by", by, "--reason", reason])
+    said: list[str] = []
+    environment = {**child_environment(root), HOME_VARIABLE: str(workspace.home)}
+    done = process.run(command, root, said.append, environment=environment)
+    if done.code:
+        raise as_error(done, "approve")
+    resume_flow_run(waiting.id, run_input={"by": by, "reason": reason})
+    return "\n".join([*said, f"the run {str(waiting.id)[:_SHORT]} goes on"])
+
+
+def _waits_already(recipe: str, digest: str) -> str | None:
+    for each in _suspended():
+        key = each.state.state_details.pause_key or ""
+        if each.parameters.get("recipe") == recipe and key.startswith(digest):
+            return str(each.id)
+    return None
+
+
+def _suspended() -> Sequence[Any]:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateName,
+        FlowRunFilterTags,
+    )
+
+    wanted = FlowRunFilter(
+        state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"])),
+        tags=FlowRunFilterTags(all_=["segtrail"]),
+    )
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(flow_run_filter=wanted)
