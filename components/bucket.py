@@ -34,7 +34,7 @@ def download(prefix: str, target: Path) -> Path:
     import fsspec
 
     try:
-        system, root = fsspec.core.url_to_fs(prefix)
+        system, root = fsspec.core.url_to_fs(prefix, skip_instance_cache=True)
     except (ImportError, ValueError) as e:
         raise ConfigError(f"{prefix}: {e}", "pip install 'segtrail[remotes]'") from None
     found = system.find(root, detail=True)

@@ -41,6 +41,7 @@ PARAMS = {
             "validation": {"min_images": 10},
             "serving": {"target": "127.0.0.1:1"},
             "gate": {"absolute": [{"metric": "mean_iou", "min": 0.3}]},
+            "drift": {"min_images": 5},
         }
     },
 }  # fmt: skip

@@ -103,6 +103,33 @@ def test_a_server_follows_the_config_and_answers_with_counts(clone, tmp_path):
     }
 
 
+def test_what_production_saw_asks_for_a_retraining_once(clone, tmp_path):
+    """Images and answers as in training: nothing; blurred: severe drift; then a cool-down."""
+    import cv2
+
+    seen, blurred = clone.root / "data/cells/images", tmp_path / "blurred"
+    blurred.mkdir()
+    for path in seen.glob("*.png"):
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(blurred / path.name), cv2.GaussianBlur(image, (0, 0), 6) // 2)
+
+    def monitor(images: Path) -> dict:
+        said = clone.run("monitor", "--recipe", RECIPE, "--images", str(images), "--json")
+        return json.loads(said[said.index("{\n") : said.rindex("}") + 1])
+
+    usual, first, second = (monitor(images) for images in (seen, blurred, blurred))
+    assert (usual["severity"], usual["retrain"]) == ("none", False)
+    assert (first["severity"], first["retrain"]) == ("severe", True)
+    assert (second["severity"], second["retrain"]) == ("severe", False)
+    assert "the data is what it was" in second["decision"]
+    report = json.loads((clone.root / f".segtrail/monitor/{RECIPE}/drift/drift.json").read_text())
+    assert report["answers"]["all"]["statistics"].keys() == {
+        "predicted_foreground",
+        "predicted_objects",
+    }
+    assert clone.git("status", "--porcelain") == ""
+
+
 def test_again_recomputes_nothing_and_writes_nothing(clone):
     before = snapshot(clone.root)
     said = clone.retrain()

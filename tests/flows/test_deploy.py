@@ -2,10 +2,10 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 SCRIPT = """
@@ -239,7 +239,8 @@ def test_cron_fires_and_a_machine_that_dies_does_not_stop_it(platform, patiently
     pid = scratch / "train.pid"
     with platform.worker() as worker:
         patiently(pid.exists, 240)  # nobody started it but the cron line
-        os.killpg(worker.pid, signal.SIGKILL)
+        for each in [psutil.Process(worker.pid), *psutil.Process(worker.pid).children()]:
+            each.kill()  # the run's process would go on without its worker
     patiently(lambda: is_gone(int(pid.read_text())), 60)  # the leash
     (scratch / "train.do").write_text("")
     with platform.worker():

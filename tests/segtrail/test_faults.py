@@ -1,0 +1,65 @@
+"""What is a fault, that passes, and what a mistake, that stays."""
+
+import errno
+
+import pytest
+
+from segtrail.errors import DataError, ServingError
+from segtrail.faults import is_fault
+
+
+def raised(inner: Exception, outer: Exception, hidden: bool = False) -> Exception:
+    try:
+        try:
+            raise inner
+        except Exception:
+            if hidden:
+                raise outer from None
+            raise outer  # noqa: B904
+    except Exception as e:
+        return e
+
+
+def of_library(name: str, base: type[Exception] = Exception) -> Exception:
+    module, _, kind = name.rpartition(".")
+    return type(kind, (base,), {"__module__": module})("no answer")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ConnectionRefusedError(),
+        TimeoutError(),
+        MemoryError(),
+        of_library("sqlalchemy.exc.OperationalError"),
+        type("Own", (type(of_library("requests.exceptions.ConnectionError")),), {})(),
+        raised(ConnectionResetError(), ServingError("127.0.0.1:8500: no answer"), hidden=True),
+        raised(of_library("urllib3.exceptions.HTTPError"), RuntimeError("MLflow: no answer")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_faults(error):
+    assert is_fault(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        DataError("a.png: no image"),
+        raised(KeyError("x"), DataError("no x")),
+        ValueError("wrong"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_mistakes(error):
+    assert not is_fault(error)
+
+
+def test_a_chain_that_ends_in_itself_ends():
+    error = ValueError()
+    error.__context__ = other = KeyError()
+    other.__context__ = error
+    assert not is_fault(error)
