@@ -37,8 +37,8 @@ _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else o
 class Flags:
     """What the server was asked to do. Names and defaults are those of TF Serving.
 
-    `max_image_pixels` and `max_concurrent_requests` are this server's own; `without_effect` are
-    flags that were given and need TF Serving itself.
+    `max_image_pixels`, `max_concurrent_requests` and `request_log` with what begins so are this
+    server's own; `without_effect` are flags that were given and need TF Serving itself.
     """
 
     port: int
@@ -55,6 +55,10 @@ class Flags:
     ssl: grpc.ServerCredentials | None
     max_image_pixels: int
     max_concurrent_requests: int
+    request_log: Path | None
+    request_log_share: float
+    request_log_mib: int
+    request_log_days: float
     without_effect: tuple[str, ...]
     tensorflow_intra_op_parallelism: int
     tensorflow_inter_op_parallelism: int
@@ -87,6 +91,10 @@ def parse(argv: Sequence[str] | None = None) -> Flags:
     add("--ssl_config_file", type=Path, help="an SSLConfig as text proto: gRPC over TLS")
     add("--max_image_pixels", type=int, default=MAX_PIXELS, help="of one image; this server's own")
     add("--max_concurrent_requests", type=int, default=1000, help="0: no limit; this server's own")
+    add("--request_log", type=Path, help="keep a sample of the images here; this server's own")
+    add("--request_log_share", type=_share, default=1.0, help="which part of them, 0 to 1")
+    add("--request_log_mib", type=int, default=1024, help="the oldest go when it is more")
+    add("--request_log_days", type=float, default=30.0, help="and when they are older")
     add("--tensorflow_intra_op_parallelism", type=int, default=0)
     add("--tensorflow_inter_op_parallelism", type=int, default=0)
     found = parser.parse_args(argv)
@@ -132,6 +140,12 @@ def _boolean(text: str) -> bool:
     if text.lower() in ("false", "0"):
         return False
     raise argparse.ArgumentTypeError(f"expected true or false; got {text!r}")
+
+
+def _share(text: str) -> float:
+    if not 0 < (share := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a part above 0 and at most 1; got {text!r}")
+    return share
 
 
 def _channel_arguments(text: str) -> tuple[tuple[str, str | int], ...]:

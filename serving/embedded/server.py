@@ -87,6 +87,7 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
     from serving.embedded.call import Arrays, Call
     from serving.embedded.loaded_model import LoadedModel
     from serving.embedded.manager import Manager
+    from serving.embedded.request_log import RequestLog
     from serving.embedded.services import ModelService, PredictionService
     from serving.embedded.unreadable import RefuseUnreadable
 
@@ -105,6 +106,12 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
     if flags.batching is not None:  # threads wait there for others
         threads = min(2 * flags.batching.max_batch_size * flags.batching.threads, MOST_WAITING)
         compute = Batcher(flags.batching).compute
+    kept = None
+    if flags.request_log is not None:
+        kept = RequestLog(
+            flags.request_log, flags.request_log_share, flags.request_log_mib,
+            flags.request_log_days, log,
+        )  # fmt: skip
     pool = ThreadPoolExecutor(threads, thread_name_prefix="predict")
     options = {
         "grpc.max_send_message_length": -1,
@@ -118,7 +125,7 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
         maximum_concurrent_rpcs=flags.max_concurrent_requests or None,
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(manager, pool, compute), server
+        PredictionService(manager, pool, compute, kept.add if kept else None), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(
         ModelService(manager, manager.reconcile), server
@@ -160,6 +167,8 @@ async def _serve(flags: Flags, wanted: list[Wanted]) -> None:
     keeper.stop()
     await servicer.enter_graceful_shutdown()
     await server.stop(grace=DRAIN_S)
+    if kept is not None:
+        kept.close()
     log("Stopped.")
 
 

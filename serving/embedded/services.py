@@ -41,6 +41,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         pool: Answers as many requests at once as it has threads; the others wait, and those
             whose client gives up meanwhile are not answered.
         compute: Computes a call: `LoadedModel.compute`, or a batcher's.
+        keep: Gets the model's name and each call that was answered.
     """
 
     def __init__(
@@ -48,8 +49,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         manager: Manager[LoadedModel],
         pool: Executor,
         compute: Callable[[LoadedModel, Call], Arrays] = LoadedModel.compute,
+        keep: Callable[[str, Call], None] | None = None,
     ) -> None:
         self._manager, self._pool, self._compute = manager, pool, compute
+        self._keep = keep
 
     async def Predict(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         left = context.time_remaining()
@@ -80,6 +83,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 response.outputs[alias].CopyFrom(tensor)
             _name(response.model_spec, spec.name, found.number)
             response.model_spec.signature_name = call.signature
+            if self._keep is not None:
+                self._keep(spec.name, call)
             return response
 
     def _metadata(self, request: Any) -> Any:
