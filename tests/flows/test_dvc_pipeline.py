@@ -17,7 +17,7 @@ PLUMBING = {
     for name in (
         "__init__", "artifacts", "errors", "expectations", "files", "git", "git_objects",
         "params", "params_errors", "progress", "recipe", "secrets", "telemetry", "words",
-        "workspace",
+        "settings/operations", "workspace",
     )
 }  # fmt: skip
 # What training remembers, not what it learns: no reason to train again.
