@@ -12,6 +12,11 @@ from segtrail.workspace import Workspace
 if TYPE_CHECKING:
     from components.promote import Promotion
 
+DespiteErasureOption = Annotated[
+    bool,
+    typer.Option("--despite-erasure", help="Let it serve though it learned from erased images."),
+]
+
 
 def promote(
     recipe: RecipeOption,
@@ -27,12 +32,14 @@ def promote(
         bool, typer.Option("--abort", help="Take the canary away; it stays in the store.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Of --abort and --again: why.")
+        str | None,
+        typer.Option("--reason", metavar="TEXT", help="Of what needs one, such as --again: why."),
     ] = None,
     again: Annotated[
         bool,
         typer.Option("--again", help="Let a model come back that was rolled back or aborted."),
     ] = False,
+    despite_erasure: DespiteErasureOption = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Only bring a cut-short promotion to an end.")
     ] = False,
@@ -43,8 +50,9 @@ def promote(
     serving/models.config, which servers poll, and writes the ledger. With --canary it passes the
     same checks and is served under a name of its own, which never answers what is asked of RECIPE;
     --confirm or --abort ends that. A model that was rolled back from, or aborted as a canary, is
-    refused (exit code 3) unless --again says why it may come back; the ledger keeps that. Each step
-    is told as it is done.
+    refused (exit code 3) unless --again says why it may come back. A canary that learned from
+    images erased since is confirmed only if --despite-erasure says why. The ledger keeps both. Each
+    step is told as it is done.
 
     \b
     Examples:
@@ -63,10 +71,15 @@ def promote(
         raise typer.BadParameter(f"{' and '.join(chosen)} exclude each other; give one of them")
     if again and (wrong := [name for name in chosen if name != "--canary"]):
         raise typer.BadParameter(f"--again and {wrong[0]} exclude each other")
-    asks = "--abort" if abort else "--again" if again else None
+    if despite_erasure and not confirm:
+        raise typer.BadParameter("--despite-erasure is of --confirm, and of segtrail rollback")
+    despite = "--despite-erasure" if despite_erasure else None
+    asks = "--abort" if abort else "--again" if again else despite
     if (asks is not None) != bool((reason or "").strip()):
         raise typer.BadParameter(
-            f"{asks} needs --reason TEXT" if asks else "--reason is of --abort and --again"
+            f"{asks} needs --reason TEXT"
+            if asks
+            else "--reason is of --abort, --again and --despite-erasure"
         )
     workspace = Workspace.find()
     if recover or abort or confirm:  # what ends something needs nothing else of params.yaml
@@ -80,7 +93,7 @@ def promote(
     if abort:
         done = component.abort_canary(workspace, recipe, reason=str(reason), by=by)
     elif confirm:
-        done = component.confirm_canary(workspace, recipe, by=by)
+        done = component.confirm_canary(workspace, recipe, by=by, despite_erasure=reason)
     else:
         take = component.show_canary if canary else component.promote
         done = take(
@@ -172,12 +185,15 @@ def rollback(
             help="A version that served; default: the one that the present one replaced.",
         ),
     ] = None,
+    despite_erasure: DespiteErasureOption = False,
 ) -> None:  # fmt: skip
     """Make a version that served before serve again.
 
     First its digests are compared with the ledger's, and a server of its own answers its golden
     images; until then nothing moves. Each step is told as it is done; starting that server, and the
-    live server's own loading, which is waited for, take most of the time: seconds to minutes.
+    live server's own loading, which is waited for, take most of the time: seconds to minutes. A
+    version that learned from images erased since is refused, unless --despite-erasure says that it
+    is to serve all the same; ledger, history and audit tell of it.
 
     \b
     Examples:
@@ -191,7 +207,9 @@ def rollback(
             raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
     workspace = Workspace.find()
     check_recipe(workspace, recipe)
-    done = component.rollback(workspace, recipe, to, reason=reason, by=by)
+    done = component.rollback(
+        workspace, recipe, to, reason=reason, by=by, despite_erasure=despite_erasure
+    )
     _tell_if_nothing_changed(done)
 
 

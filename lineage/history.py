@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lineage import ledger
+from lineage import erasures, ledger
 from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError
 from segtrail.workspace import Workspace
@@ -38,6 +38,8 @@ class Period:
         canary: The ledger's entry by which it was out as a canary before; None: it was not.
         again: Who let it come back after a rollback or an abort, why, and against which entry of
             the ledger; None: nobody had to.
+        despite_erasure: Who let it serve although images that it learned from had been erased:
+            see `lineage.erasures`; None: nobody had to.
         recovered: Whether a recovery finished what had been cut short.
         git_commit: What was checked out when it was first promoted: code, parameters, data.
         uncommitted: Code that this commit does not hold.
@@ -56,6 +58,7 @@ class Period:
     forced: Mapping[str, Any] | None
     canary: int | None
     again: Mapping[str, Any] | None
+    despite_erasure: Mapping[str, Any] | None
     recovered: bool
     git_commit: str | None
     uncommitted: Sequence[str]
@@ -84,6 +87,8 @@ class Period:
                 f"; again, against entry {self.again['entry']}, by {self.again['by']} because "
                 f"{self.again['reason']}"
             )
+        if self.despite_erasure is not None:
+            words += f"; {erasures.says(self.despite_erasure)}"
         return words + ("; finished by a recovery" if self.recovered else "")
 
 
@@ -139,8 +144,10 @@ def disagreement(workspace: Workspace, recipe: str, entries: Sequence[Entry]) ->
 def _period(entry: Entry, until: str | None) -> Period:
     details = entry.details
     forced, came, reason = details.get("forced"), GATE, None
-    again = details.get("again")
+    again, despite = details.get("again"), details.get(erasures.DETAIL)
     try:
+        if despite is not None:
+            despite = {key: despite[key] for key in ("images", "erased", "by", "reason")}
         if again is not None:
             again = {key: again[key] for key in ("by", "reason", "entry")}
         if forced is not None:
@@ -167,6 +174,7 @@ def _period(entry: Entry, until: str | None) -> Period:
         forced=forced,
         canary=details.get("canary"),
         again=again,
+        despite_erasure=despite,
         recovered="recovered" in details,
         git_commit=details.get("git_commit"),
         uncommitted=details.get("uncommitted", []),
