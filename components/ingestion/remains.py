@@ -63,8 +63,8 @@ def remains(
         )
     lines.append("other clones of this repository and their caches; there: segtrail data purge")
     lines.append(
-        "pages with pictures, wherever somebody had them written: data diff --html, data leaks "
-        "--html, data drift --out"
+        "pages and pictures, wherever somebody had them written: audit --html (certificates), data "
+        "diff --html, data leaks --html, data drift --out, predict --out"
     )
     lines.append("backups, snapshots of disks, and what was exported or shown elsewhere")
     return lines
@@ -146,7 +146,10 @@ def _files(workspace: Workspace, plan: Plan) -> Iterator[str]:
             + _some([p.relative_to(workspace.home).as_posix() for p in golden])
         )
     if workspace.mlflow_uri.startswith("http"):
-        yield f"artifacts of training runs in MLflow at {workspace.mlflow_uri}: not looked into"
+        yield (
+            f"artifacts of training runs in MLflow at {workspace.mlflow_uri}, reports with "
+            "thumbnails too: not looked into"
+        )
     elif logged := list(_images_in(workspace.mlflow_artifacts, images)):
         yield (
             f"{_count(len(logged), 'file')} among MLflow's artifacts: "
@@ -162,6 +165,9 @@ def _images_in(root: Path, md5s: Collection[str]) -> Iterator[Path]:
             content = path.read_bytes()
             if hashlib.md5(content, usedforsecurity=False).hexdigest() in md5s:
                 yield path
+                for answer in sorted(path.parent.iterdir()):  # of a golden image
+                    if answer.name.startswith((f"{path.stem}.mask.", f"{path.stem}.probability.")):
+                        yield answer
         elif path.as_posix().endswith(LOOKED_INTO) and holds_erased(path.read_bytes(), md5s):
             yield path
 
