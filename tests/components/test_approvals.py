@@ -20,7 +20,7 @@ from components.promote import (
     show_canary,
 )
 from components.promotion import candidate
-from lineage import approvals, forced, keys, ledger, provenance
+from lineage import approvals, forced, history, keys, ledger, provenance
 from lineage.audit import audit
 from segtrail import git, secrets
 from segtrail.artifacts import Verdict
@@ -78,6 +78,9 @@ def test_nothing_is_promoted_before_enough_people_approved(asking: Workspace) ->
     assert [each["by"] for each in said] == ["Ada", "Grace"]
     state, says = link(asking)
     assert (state, says.startswith("2 of 2 asked for: Ada on ")) == ("held", True)
+    (_, last) = history.periods(ledger.read(asking.ledger(RECIPE)))
+    assert last.why().endswith("; approved by Ada and Grace")
+    assert [each["reason"] for each in last.approvals] == ["looked at each image", "so did I"]
 
 
 def test_an_approval_is_of_one_model_only(asking: Workspace) -> None:
