@@ -112,7 +112,8 @@ def approve(
     """Approve the candidate, where its recipe asks people.
 
     How many are asked is promotion.approvals of the recipe. An approval is of one model, as judged
-    by one set of rules against one champion; whoever forced it past the gate cannot approve it.
+    by one set of rules against one champion; whoever forced it past the gate cannot approve it,
+    and with promotion.two_people the word of whoever promotes it does not count.
     Look at the report first: artifacts/RECIPE/gate/report.html.
 
     \b
@@ -129,13 +130,14 @@ def approve(
         if not value.strip():
             raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
     workspace = Workspace.find()
-    load_recipe(workspace, recipe)
+    two_people = load_recipe(workspace, recipe).promotion.two_people
     found = Verdict.of(workspace, recipe).require()
     verdict = read_json(found.path)
     entry = component.approve(workspace, recipe, verdict, by=by.strip(), reason=reason.strip())
     said = f"the approval is entry {entry.seq} of the ledger" if entry else "the ledger has it"
     _, lacking = approvals.ask(workspace, recipe, verdict)
     then = f"so far {lacking}" if lacking else f"to go on: segtrail promote --recipe {recipe}"
+    then += "; whoever promotes it does not count as approving (two_people)" if two_people else ""
     passed = "forced past the gate" if verdict.get("forced") else "passed"
     print(
         f"{recipe}: the candidate {verdict['model_digest'][:12]} ({passed}; "

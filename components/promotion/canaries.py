@@ -93,7 +93,7 @@ def confirm_canary(
         signature.refuse_unsigned(workspace, name, plan.version, plan.details)
         content = (plan.folder / provenance.IN_MODEL).read_bytes()
         verdict = provenance.verdict(provenance.parse(content))
-        approved = candidate.require_approved(workspace, name, verdict)
+        approved = candidate.require_approved(workspace, name, verdict, by)
         plan.by = by
         said = erasures.details(
             plan, by, despite_erasure,
