@@ -143,7 +143,7 @@ def audit(
     if html:
         from components.certificate import write_certificate
 
-        write_certificate(workspace, found, html)
+        write_certificate(found, html)
         if not as_json:
             print(f"\n{html}: {html.stat().st_size / 1e3:.0f} kB")
     raise typer.Exit(found.exit_code)

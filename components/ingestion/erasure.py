@@ -44,6 +44,8 @@ def copies_of(workspace: Workspace, doomed: Plan) -> list[Path]:
     """Returns what holds erased images in the working tree, in those of workers, and in MLflow."""
     images = {row.image for row in doomed.rows}
     delivered = _delivered(workspace, doomed.dataset, doomed.rows)
+    if not images:
+        return []
     found = [
         path
         for copy in (workspace, *working_copies.of_workers(workspace))

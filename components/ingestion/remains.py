@@ -34,6 +34,7 @@ def remains(
     """
     if images is None:
         images = {row.image for row in plan.rows}
+    again = f"segtrail data purge --dataset {plan.dataset}"
     lines = [
         *_models(workspace, plan),
         *_files(workspace, plan),
@@ -55,13 +56,13 @@ def remains(
         named = _some([f"{store.name} ({store.odbs[-1].path})" for store in empty])
         lines.append(
             f"{named}: nothing is in there. If that is wrong, as with a disk that is not mounted: "
-            "bring it back, then segtrail data purge"
+            f"bring it back, then {again}"
         )
     if clouds := [store.name for store in stores.remotes if store.in_cloud]:
         lines.append(
             f"{_some(clouds)}: if the bucket keeps versions or deleted objects, delete those there"
         )
-    lines.append("other clones of this repository and their caches; there: segtrail data purge")
+    lines.append(f"other clones of this repository and their caches; there: {again}")
     lines.append(
         "pages and pictures, wherever somebody had them written: audit --html (certificates), data "
         "diff --html, data leaks --html, data drift --out, predict --out"

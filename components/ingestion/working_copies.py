@@ -80,7 +80,7 @@ def reports(workspace: Workspace, images: Collection[str]) -> list[Path]:
     named = "|".join(re.escape(html.escape(image)) for image in images)
     shown = re.compile(rf"(?<![\w-])(?:{named})(?![\w-])")
     pages = sorted(workspace.mlflow_artifacts.glob(f"*/*/artifacts/{report_record.FOLDER}/*.html"))
-    return [page for page in pages if images and shown.search(page.read_text(errors="replace"))]
+    return [page for page in pages if shown.search(page.read_text(errors="replace"))]
 
 
 def described(root: Path, paths: Iterable[Path]) -> list[str]:

@@ -365,6 +365,13 @@ def test_again_it_changes_nothing_and_a_later_delivery_keeps_the_tombstone(lab: 
     assert (lab.root / "data/cells/tombstones.csv").read_bytes() == grave
 
 
+def test_a_purge_of_nothing_deletes_nothing(lab: Lab) -> None:
+    done = purge(lab.workspace, DATASET)
+    assert (done.before, done.copies) == ((), [])
+    assert (lab.root / "artifacts/demo/evaluation").is_dir()
+    assert "there: segtrail data purge --dataset cells" in "\n".join(done.remains)
+
+
 def test_a_dry_run_changes_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
