@@ -115,11 +115,16 @@ def audit(
 
         endpoint = Endpoint(target, tls)
     if folder is not None:
-        links.append(look(_FOLDER, lambda: links_model.elsewhere(workspace, name, folder, version)))
+
+        def given(folder: Path = folder) -> str:
+            nonlocal version
+            version, says = links_model.elsewhere(workspace, name, folder, version)
+            return says
+
+        links.append(look(_FOLDER, given))
         if links[0].state == BROKEN:
             links += (Link(each, NOT_CHECKED, "of which model?") for each, _ in chain)
             return found(links, version=None)
-        version = links_model.version_of(workspace, name, folder)
     if not target and not _was_promoted(workspace, name, version):
         says = f"no version of {name} was ever promoted: segtrail retrain --recipe {name}"
         return found([Link(each, NOT_CHECKED, says) for each, _ in chain], version=None)
