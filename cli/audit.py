@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 # with an MLflow server: by default it is asked for minutes, again and again
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-MARKS = {"held": "ok", "broken": "BROKEN", "not checked": "not checked", "warning": "warning"}
 
 
 def _print_schema(asked: bool) -> None:
@@ -144,7 +143,7 @@ def audit(
     if html:
         from components.certificate import write_certificate
 
-        write_certificate(workspace, found, html)
+        write_certificate(found, html)
         if not as_json:
             print(f"\n{html}: {html.stat().st_size / 1e3:.0f} kB")
     raise typer.Exit(found.exit_code)
@@ -174,7 +173,8 @@ def _print(found: Audit) -> None:
         return
     width = max(len(link.name) for link in links)
     for link in links:
-        head = f"{link.name:>{width}}  {MARKS[link.state]:<11}  "
+        state = link.state.upper() if link.state == "broken" else link.state
+        head = f"{link.name:>{width}}  {state:<11}  "
         first, *rest = [plain(line) for line in link.says.splitlines()] or [""]
         print(head + first)
         if rest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -53,13 +54,34 @@ def new(
     workspace = Workspace.find()
     passphrase = None if clear else os.environ.get(secrets.PASSPHRASE)
     if passphrase is None and not clear:
-        passphrase = str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=True))
+        passphrase = _asked()
     made = keys.new(workspace.root, name, passphrase, out)
     public = made.public.relative_to(workspace.root)
     print(f"private key: {made.private}   (keep it, and a copy elsewhere; nobody can make it anew)")
     print(f"public key:  {public}   (key {made.key_id[:12]})")
     print(f'  -> git add {public} && git commit -m "{name} may sign"')
     print(f"  -> export {secrets.KEY}={made.private}")
+
+
+def _asked() -> str:
+    """Returns a passphrase that somebody types.
+
+    Raises:
+        ConfigError: Nobody is there to type.
+    """
+    from segtrail import secrets
+    from segtrail.errors import ConfigError
+
+    if sys.stdin is not None:
+        try:
+            return str(typer.prompt("passphrase", hide_input=True, confirmation_prompt=True))
+        except typer.Abort:
+            if sys.stdin.isatty():
+                raise
+    raise ConfigError(
+        "no passphrase was given: there is no terminal to ask for one",
+        f"set {secrets.PASSPHRASE}, or give --no-passphrase, as for a scheduler",
+    )
 
 
 @app.command("list")

@@ -12,6 +12,11 @@ from segtrail.workspace import Workspace
 if TYPE_CHECKING:
     from components.promote import Promotion
 
+DespiteErasureOption = Annotated[
+    bool,
+    typer.Option("--despite-erasure", help="Let it serve though it learned from erased images."),
+]
+
 
 def promote(
     recipe: RecipeOption,
@@ -27,12 +32,14 @@ def promote(
         bool, typer.Option("--abort", help="Take the canary away; it stays in the store.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Of --abort and --again: why.")
+        str | None,
+        typer.Option("--reason", metavar="TEXT", help="Of what needs one, such as --again: why."),
     ] = None,
     again: Annotated[
         bool,
         typer.Option("--again", help="Let a model come back that was rolled back or aborted."),
     ] = False,
+    despite_erasure: DespiteErasureOption = False,
     recover: Annotated[
         bool, typer.Option("--recover", help="Only bring a cut-short promotion to an end.")
     ] = False,
@@ -43,8 +50,9 @@ def promote(
     serving/models.config, which servers poll, and writes the ledger. With --canary it passes the
     same checks and is served under a name of its own, which never answers what is asked of RECIPE;
     --confirm or --abort ends that. A model that was rolled back from, or aborted as a canary, is
-    refused (exit code 3) unless --again says why it may come back; the ledger keeps that. Each step
-    is told as it is done.
+    refused (exit code 3) unless --again says why it may come back. A canary that learned from
+    images erased since is confirmed only if --despite-erasure says why. The ledger keeps both. Each
+    step is told as it is done.
 
     \b
     Examples:
@@ -63,10 +71,15 @@ def promote(
         raise typer.BadParameter(f"{' and '.join(chosen)} exclude each other; give one of them")
     if again and (wrong := [name for name in chosen if name != "--canary"]):
         raise typer.BadParameter(f"--again and {wrong[0]} exclude each other")
-    asks = "--abort" if abort else "--again" if again else None
+    if despite_erasure and not confirm:
+        raise typer.BadParameter("--despite-erasure is of --confirm, and of segtrail rollback")
+    despite = "--despite-erasure" if despite_erasure else None
+    asks = "--abort" if abort else "--again" if again else despite
     if (asks is not None) != bool((reason or "").strip()):
         raise typer.BadParameter(
-            f"{asks} needs --reason TEXT" if asks else "--reason is of --abort and --again"
+            f"{asks} needs --reason TEXT"
+            if asks
+            else "--reason is of --abort, --again and --despite-erasure"
         )
     workspace = Workspace.find()
     if recover or abort or confirm:  # what ends something needs nothing else of params.yaml
@@ -80,7 +93,7 @@ def promote(
     if abort:
         done = component.abort_canary(workspace, recipe, reason=str(reason), by=by)
     elif confirm:
-        done = component.confirm_canary(workspace, recipe, by=by)
+        done = component.confirm_canary(workspace, recipe, by=by, despite_erasure=reason)
     else:
         take = component.show_canary if canary else component.promote
         done = take(
@@ -110,7 +123,8 @@ def approve(
     """Approve the candidate, where its recipe asks people.
 
     How many are asked is promotion.approvals of the recipe. An approval is of one model, as judged
-    by one set of rules against one champion; whoever forced it past the gate cannot approve it.
+    by one set of rules against one champion; whoever forced it past the gate cannot approve it,
+    and with promotion.two_people the word of whoever promotes it does not count.
     Look at the report first: artifacts/RECIPE/gate/report.html, or the link on the run's page.
     A scheduled run that waits goes on when the last approval that it lacks is there.
 
@@ -119,7 +133,6 @@ def approve(
       segtrail approve --recipe nuclei --by "Grace Hopper" --reason "looked at all 61 images"
       segtrail approve 1f0c2b7e --by "Grace Hopper" --reason "looked at all 61 images"
     """
-    from segtrail.params import load_recipe
 
     for option, value in (("--by", by), ("--reason", reason)):
         if not value.strip():
@@ -133,7 +146,6 @@ def approve(
         print(approve_run(workspace, run, by.strip(), reason.strip()))
         return
     assert recipe is not None
-    load_recipe(workspace, recipe)
     _approve_here(workspace, recipe, by.strip(), reason.strip())
 
 
@@ -142,13 +154,16 @@ def _approve_here(workspace: Workspace, recipe: str, by: str, reason: str) -> No
     from lineage import approvals
     from segtrail.artifacts import Verdict
     from segtrail.files import read_json
+    from segtrail.params import load_recipe
 
+    two_people = load_recipe(workspace, recipe).promotion.two_people
     found = Verdict.of(workspace, recipe).require()
     verdict = read_json(found.path)
     entry = component.approve(workspace, recipe, verdict, by=by, reason=reason)
     said = f"the approval is entry {entry.seq} of the ledger" if entry else "the ledger has it"
     _, lacking = approvals.ask(workspace, recipe, verdict)
     then = f"so far {lacking}" if lacking else f"to go on: segtrail promote --recipe {recipe}"
+    then += "; whoever promotes it does not count as approving (two_people)" if two_people else ""
     passed = "forced past the gate" if verdict.get("forced") else "passed"
     print(
         f"{recipe}: the candidate {verdict['model_digest'][:12]} ({passed}; "
@@ -198,12 +213,15 @@ def rollback(
             help="A version that served; default: the one that the present one replaced.",
         ),
     ] = None,
+    despite_erasure: DespiteErasureOption = False,
 ) -> None:  # fmt: skip
     """Make a version that served before serve again.
 
     First its digests are compared with the ledger's, and a server of its own answers its golden
     images; until then nothing moves. Each step is told as it is done; starting that server, and the
-    live server's own loading, which is waited for, take most of the time: seconds to minutes.
+    live server's own loading, which is waited for, take most of the time: seconds to minutes. A
+    version that learned from images erased since is refused, unless --despite-erasure says that it
+    is to serve all the same; ledger, history and audit tell of it.
 
     \b
     Examples:
@@ -217,7 +235,9 @@ def rollback(
             raise typer.BadParameter(f"{option} is empty; the ledger keeps it")
     workspace = Workspace.find()
     check_recipe(workspace, recipe)
-    done = component.rollback(workspace, recipe, to, reason=reason, by=by)
+    done = component.rollback(
+        workspace, recipe, to, reason=reason, by=by, despite_erasure=despite_erasure
+    )
     _tell_if_nothing_changed(done)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,12 +63,7 @@ def image(
 
     with redirect_stdout(sys.stderr):  # progress
         answer = trace.image(Workspace.find(), word, dataset)
-    if as_json:
-        _print_json({"images": answer.found}, answer)
-        return
-    for each in answer.found:
-        trace_print.image(each)
-    trace_print.unread(answer.unread)
+    _tell("images", answer, trace_print.image, as_json)
 
 
 @app.command()
@@ -93,12 +89,7 @@ def data(
 
     with redirect_stdout(sys.stderr):
         answer = trace.data(Workspace.find(), version)
-    if as_json:
-        _print_json({"data": answer.found}, answer)
-        return
-    for each in answer.found:
-        trace_print.data(each)
-    trace_print.unread(answer.unread)
+    _tell("data", answer, trace_print.data, as_json)
 
 
 @app.command()
@@ -118,16 +109,18 @@ def commit(
 
     with redirect_stdout(sys.stderr):
         answer = trace.commit(Workspace.find(), revision)
+    _tell("commit", answer, trace_print.commit, as_json)
+
+
+def _tell(key: str, answer: Answer[Any], tell: Callable[[Any], None], as_json: bool) -> None:
+    """Prints an answer: as JSON, what was found under a key; else each with `tell`."""
     if as_json:
-        _print_json({"commit": answer.found}, answer)
+        from json import dumps
+
+        from lineage.trace import to_json
+
+        print(dumps(to_json({key: answer.found, "unread": answer.unread}), indent=2))
         return
-    trace_print.commit(answer.found)
+    for each in answer.found if isinstance(answer.found, list) else [answer.found]:
+        tell(each)
     trace_print.unread(answer.unread)
-
-
-def _print_json(found: dict[str, Any], answer: Answer[Any]) -> None:
-    from json import dumps
-
-    from lineage.trace import to_json
-
-    print(dumps({**to_json(found), "unread": to_json(answer.unread)}, indent=2))

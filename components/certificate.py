@@ -10,20 +10,16 @@ from components.certifying import graph, judgement, limits, people, samples, sou
 from components.certifying.part import gather
 from lineage.audited import Audit
 from lineage.link import BROKEN, HELD, NOT_CHECKED, WARNING
-from segtrail import git
-from segtrail.errors import SegtrailError
 from segtrail.files import write_bytes
 from segtrail.html import render_page
-from segtrail.workspace import Workspace
 
 
-def write_certificate(workspace: Workspace, audit: Audit, path: Path) -> None:
+def write_certificate(audit: Audit, path: Path) -> None:
     """Writes the page, which needs nothing but itself; the facts are gathered now.
 
     What cannot be read is told as such: a certificate is written whatever is broken.
 
     Args:
-        workspace: What was audited.
         audit: What was found.
         path: The file; replaced if it is there.
 
@@ -40,7 +36,7 @@ def write_certificate(workspace: Workspace, audit: Audit, path: Path) -> None:
         state=_state(audit),
         made=f"{audit.made:%Y-%m-%d %H:%M:%S} UTC",
         by=f"segtrail {segtrail.__version__}",
-        stood=_stood(workspace),
+        stood=audit.stood,
         audited=_audited(audit),
         command=command(audit),
         graph=graph.draw(audit.links),
@@ -111,13 +107,3 @@ def _audited(audit: Audit) -> str:
     if audit.folder:
         return f"the SavedModel in {audit.folder}, and {version}; no live server was asked"
     return f"{version}; no live server was asked"
-
-
-def _stood(workspace: Workspace) -> str:
-    """Returns on which commit the workspace stood, and whether it had changes beside it."""
-    try:
-        head = git.head(workspace.root)
-        changed = len(git.dirty_paths(workspace.root))
-    except (SegtrailError, ValueError) as e:  # a path need not be text
-        return f"unknown: {e}"
-    return head + (f", with {changed} uncommitted paths" if changed else "")

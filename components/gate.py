@@ -70,7 +70,7 @@ def judge(workspace: Workspace, name: str) -> dict[str, Any]:
             scores = candidate.iloc[:0]
     rules = apply_rules(recipe.gate, candidate, scores)
     split = history.split_of(candidate)
-    before = history.decided_before(workspace, split["digest"], model_digest)
+    before = history.decided_before(workspace, recipe.dataset, split["digest"], model_digest)
     if before:
         notes.append(
             f"these {split['images']} test images have decided on {before} other "

@@ -51,7 +51,7 @@ def promote(
         if (current := doing.already(entries, digest)) is not None:
             return current
         canary.refuse_another(workspace, name, "a promotion")
-        candidate.check(workspace, name, digest, allow_dirty=allow_dirty, again=again)
+        candidate.check(workspace, name, digest, allow_dirty=allow_dirty, by=by, again=again)
         return doing.walk(candidate.prepare(workspace, name, digest, by, again))
 
 

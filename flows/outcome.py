@@ -106,7 +106,7 @@ def waits(workspace: Workspace, recipe: str) -> str:
 def lacks_approval(workspace: Workspace, recipe: str) -> str | None:
     """Returns how many people approved the candidate, if the recipe asks for more; or None."""
     verdict = read_json(Verdict.of(workspace, recipe).require().path)
-    _, lacking = approvals.ask(workspace, recipe, verdict)
+    _, lacking = approvals.ask(workspace, recipe, verdict, approvals.promoter(workspace))
     if lacking is None:
         return None
     return (

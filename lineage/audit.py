@@ -21,7 +21,7 @@ from lineage import (
     links_results,
     links_source,
 )
-from lineage.audited import Audit
+from lineage.audited import Audit, stood
 from lineage.evidence import Evidence
 from lineage.link import BROKEN, HELD, NOT_CHECKED, Link, exit_code, look
 from segtrail.errors import LineageError, SegtrailError, ServingError
@@ -105,6 +105,7 @@ def audit(
         folder=str(folder) if folder else None,
         options={"quick": quick, "fetch": fetch, "signed": signed, "reproduce": bool(more)},
         over_tls=tls is not None,
+        stood=stood(workspace.root),
     )
     chain = (*_CHAIN, *more)
     links: list[Link] = []
@@ -114,13 +115,18 @@ def audit(
 
         endpoint = Endpoint(target, tls)
     if folder is not None:
-        links.append(look(_FOLDER, lambda: links_model.elsewhere(workspace, name, folder, version)))
+
+        def given(folder: Path = folder) -> str:
+            nonlocal version
+            version, says = links_model.elsewhere(workspace, name, folder, version)
+            return says
+
+        links.append(look(_FOLDER, given))
         if links[0].state == BROKEN:
             links += (Link(each, NOT_CHECKED, "of which model?") for each, _ in chain)
             return found(links, version=None)
-        version = links_model.version_of(workspace, name, folder)
-    if version is None and not target and not _was_promoted(workspace, name):
-        says = f"nothing of {name} was promoted yet: segtrail retrain --recipe {name}"
+    if not target and not _was_promoted(workspace, name, version):
+        says = f"no version of {name} was ever promoted: segtrail retrain --recipe {name}"
         return found([Link(each, NOT_CHECKED, says) for each, _ in chain], version=None)
     if version is None and not target:
         version = _last(workspace, name)
@@ -166,17 +172,19 @@ def _serving(workspace: Workspace, name: str, endpoint: Endpoint | None) -> int:
     return found
 
 
-def _was_promoted(workspace: Workspace, name: str) -> bool:
-    """Whether anything tells of a promotion; a ledger that cannot be read tells of one."""
+def _was_promoted(workspace: Workspace, name: str, version: int | None) -> bool:
+    """Whether anything tells of a promotion; a ledger that cannot be read tells of one.
+
+    Or of a version that is asked for, and may have answered without one.
+    """
     path = workspace.ledger(name)
     try:
         entries = ledger.read(path)
     except SegtrailError:
         return True
     undone = {e.version for e in entries if ledger.is_kept(e)}  # kept, though never promoted
-    return any(entry.event == ledger.DONE for entry in entries) or bool(
-        set(store.versions(workspace.models, name)) - undone
-    )
+    done = version in undone or any(entry.event == ledger.DONE for entry in entries)
+    return done or bool(set(store.versions(workspace.models, name)) - undone)
 
 
 def _last(workspace: Workspace, name: str) -> int | None:

@@ -6,12 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import segtrail
 from lineage.evidence import Evidence
 from lineage.link import WARNING, Link, exit_code
-from segtrail.errors import EXIT_AUDIT_BROKEN, EXIT_AUDIT_INCOMPLETE, EXIT_OK
+from segtrail import git
+from segtrail.errors import (
+    EXIT_AUDIT_BROKEN,
+    EXIT_AUDIT_INCOMPLETE,
+    EXIT_OK,
+    SegtrailError,
+)
 
 SCHEMA: Final = "urn:segtrail:audit:v1"
 _CONCLUSIONS: Final = {
@@ -32,6 +39,7 @@ class Audit:
         target: `host:port` of the live server that was asked; None: none was.
         folder: The SavedModel outside of the store that was compared; None: none was.
         options: What else was asked for, by the name of the command's option.
+        stood: The commit that was checked out when the audit began, in words.
         over_tls: Whether that server was asked over TLS.
         evidence: What the links rest on; None without a version.
         made: When, in UTC.
@@ -43,6 +51,7 @@ class Audit:
     target: str | None
     folder: str | None
     options: Mapping[str, bool]
+    stood: str
     over_tls: bool = False
     evidence: Evidence | None = None
     made: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -95,6 +104,15 @@ class Audit:
                 {"name": link.name, "state": link.state, "says": link.says} for link in self.links
             ],
         }
+
+
+def stood(root: Path) -> str:
+    """Returns which commit is checked out, and whether there are changes beside it."""
+    try:
+        head, changed = git.head(root), len(git.dirty_paths(root))
+    except (SegtrailError, ValueError) as e:  # a path need not be text
+        return f"unknown: {e}"
+    return head + (f", with {changed} uncommitted paths" if changed else "")
 
 
 def schema() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lineage import dvc_files
 from segtrail import telemetry
-from segtrail.errors import LineageError
+from segtrail.errors import LineageError, UnreachableError
 
 
 def fetch(
@@ -32,6 +32,7 @@ def fetch(
 
     Raises:
         LineageError: There is no remote, it does not answer, or lacks some of them.
+        UnreachableError: Its folder is not there.
     """
     cache = cache or dvc_files.cache_folder(root)
     lacking = [md5 for md5 in set(md5s) if not dvc_files.object_path(cache, md5).exists()]
@@ -44,7 +45,15 @@ def fetch(
 
     try:
         with Repo(str(root), config=dict(settings or {})) as repo:
+            remote = repo.cloud.get_remote()
+            if remote.fs.protocol == "local" and not remote.fs.isdir(remote.path):
+                raise UnreachableError(
+                    f"the remote {remote.name!r} cannot be reached: no folder {remote.path}",
+                    "bring it back, such as a disk that is not mounted; or: dvc remote list",
+                )
             repo.cloud.pull({HashInfo("md5", md5) for md5 in lacking})
+    except UnreachableError:
+        raise
     except DvcException as e:
         raise LineageError(f"DVC says: {e}", "dvc remote list; docs/remotes.md") from None
     except Exception as e:  # whatever a remote's own library raises

@@ -31,8 +31,13 @@ TRAINED_BY = ("classes", "preprocessing", "network", "training", "objects")
 _SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[\w.-]{2,}):/*(?P<path>[^/@][^@]*)")  # [user@]host:path
 
 
-def gather(workspace: Workspace, name: str) -> Facts:
+def gather(workspace: Workspace, name: str, by: str | None = None) -> Facts:
     """Returns the facts about the candidate of a recipe, as of the commit checked out.
+
+    Args:
+        workspace: Whose.
+        name: The recipe.
+        by: Who claims to promote it; by default the git identity.
 
     Raises:
         MissingArtifactError: A stage has not run.
@@ -83,7 +88,9 @@ def gather(workspace: Workspace, name: str) -> Facts:
         validation=read_json(validation.result),
         verdict=read_json(verdict.path),
         infra=read_json(infra.result),
-        approvals=approvals.ask(workspace, name, read_json(verdict.path))[0],
+        approvals=approvals.ask(
+            workspace, name, read_json(verdict.path), approvals.promoter(workspace, by)
+        )[0],
         recorded=run_digests.digests(workspace, run["mlflow_run_id"]),
     )
 

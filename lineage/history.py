@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lineage import ledger
+from lineage import approvals, erasures, ledger
 from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError
 from segtrail.workspace import Workspace
@@ -38,6 +38,9 @@ class Period:
         canary: The ledger's entry by which it was out as a canary before; None: it was not.
         again: Who let it come back after a rollback or an abort, why, and against which entry of
             the ledger; None: nobody had to.
+        despite_erasure: Who let it serve although images that it learned from had been erased:
+            see `lineage.erasures`; None: nobody had to.
+        approvals: Who approved it, when and why: see `lineage.approvals`.
         recovered: Whether a recovery finished what had been cut short.
         git_commit: What was checked out when it was first promoted: code, parameters, data.
         uncommitted: Code that this commit does not hold.
@@ -56,6 +59,8 @@ class Period:
     forced: Mapping[str, Any] | None
     canary: int | None
     again: Mapping[str, Any] | None
+    despite_erasure: Mapping[str, Any] | None
+    approvals: Sequence[Mapping[str, Any]]
     recovered: bool
     git_commit: str | None
     uncommitted: Sequence[str]
@@ -84,6 +89,10 @@ class Period:
                 f"; again, against entry {self.again['entry']}, by {self.again['by']} because "
                 f"{self.again['reason']}"
             )
+        if self.approvals:
+            words += f"; approved by {' and '.join(each['by'] for each in self.approvals)}"
+        if self.despite_erasure is not None:
+            words += f"; {erasures.says(self.despite_erasure)}"
         return words + ("; finished by a recovery" if self.recovered else "")
 
 
@@ -139,10 +148,16 @@ def disagreement(workspace: Workspace, recipe: str, entries: Sequence[Entry]) ->
 def _period(entry: Entry, until: str | None) -> Period:
     details = entry.details
     forced, came, reason = details.get("forced"), GATE, None
-    again = details.get("again")
+    again, despite = details.get("again"), details.get(erasures.DETAIL)
     try:
+        if despite is not None:
+            despite = {key: despite[key] for key in ("images", "erased", "by", "reason")}
         if again is not None:
             again = {key: again[key] for key in ("by", "reason", "entry")}
+        approved = [
+            {key: each[key] for key in ("by", "reason", "at", "entry")}
+            for each in details.get(approvals.DETAIL, ())
+        ]
         if forced is not None:
             came, reason = FORCE, f"{forced['reason']}"
         if "rollback" in details:
@@ -167,6 +182,8 @@ def _period(entry: Entry, until: str | None) -> Period:
         forced=forced,
         canary=details.get("canary"),
         again=again,
+        despite_erasure=despite,
+        approvals=approved,
         recovered="recovered" in details,
         git_commit=details.get("git_commit"),
         uncommitted=details.get("uncommitted", []),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from lineage import dvc_files
 from lineage.evidence import Evidence, rest_on, same
@@ -28,12 +28,13 @@ def computed_with(e: Evidence) -> str:
     """What each stage computed with is what the commit holds, or what a stage before it made."""
     rest_on(lambda: e.files)
     lock = rest_on(lambda: e.lock)
+    md5s = {path: _md5_of(content) for path, content in e.files.items()}
     used: set[str] = set()
     for stage, path, md5 in lock.dependencies():
         if (made := lock.find_output(path)) is not None:
             of_stage = e.output_md5(path) if made[0] != path else made[1]
             same(f"what the stage {stage} read of {path}", md5, of_stage, "what made it")
-        elif (held := _md5(e.files, path)) is not None:
+        elif (held := _md5(md5s, path)) is not None:
             same(f"{path} at the commit", held, md5, f"the stage {stage}")
             used.add(path)
         elif path != f"data/{e.dataset}":  # that is another link
@@ -50,18 +51,13 @@ def _all(e: Evidence) -> str:
     return "; all of segtrail is as it was" if code.digest_of(mine) == then else ""
 
 
-def _md5(files: Mapping[str, bytes], path: str) -> str | None:
+def _md5(md5s: Mapping[str, str], path: str) -> str | None:
     """Returns the md5 that DVC gives a committed file or folder; None: it is not committed."""
-    if path in files:
-        return _md5_of(files[path])
-    below = dict(_below(files, f"{path}/"))
+    if path in md5s:
+        return md5s[path]
+    folder = f"{path}/"
+    below = {p.removeprefix(folder): md5 for p, md5 in md5s.items() if p.startswith(folder)}
     return dvc_files.listing_md5(below) if below else None
-
-
-def _below(files: Mapping[str, bytes], folder: str) -> Iterator[tuple[str, str]]:
-    for path, content in files.items():
-        if path.startswith(folder):
-            yield path.removeprefix(folder), _md5_of(content)
 
 
 def _md5_of(content: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lineage import ledger, ledger_check
+from lineage import erasures, ledger, ledger_check
 from lineage.evidence import Evidence
 from lineage.ledger import Entry
 from lineage.ledger_check import Checked
@@ -48,7 +48,7 @@ def chained(e: Evidence) -> str:
     ends = f"v{serves}" if serves else "no version"
     return (
         f"{len(entries)} entries, each naming the one before; ends with {ends} as champion"
-        f"{beside}{_never_promoted(mine)}{signed}"
+        f"{beside}{_never_promoted(mine)}{_despite(mine[-1])}{signed}"
     )
 
 
@@ -103,6 +103,12 @@ def _never_promoted(mine: Sequence[Entry]) -> str:
         return ""
     last = mine[-1]
     return f"; v{last.version} may have answered before entry {last.seq}, by which it {last.event}"
+
+
+def _despite(last: Entry) -> str:
+    """Returns who let the version serve although it learned from what was erased."""
+    word = last.details.get(erasures.DETAIL)
+    return f"; v{last.version} may serve {erasures.says(word)} (line {last.seq})" if word else ""
 
 
 def unchanged(e: Evidence) -> str:

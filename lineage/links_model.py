@@ -57,29 +57,29 @@ def live(e: Evidence, endpoint: Endpoint) -> str:
     return f"{target} serves v{e.version}; {golden_answers.summary(answered, target)}"
 
 
-def version_of(workspace: Workspace, recipe: str, folder: Path) -> int | None:
-    """Returns the version that a SavedModel is, by the ledger and its digest; None: it is none.
+def elsewhere(
+    workspace: Workspace, recipe: str, folder: Path, version: int | None
+) -> tuple[int, str]:
+    """A SavedModel outside of the store is a version that the ledger names, to the last byte.
+
+    Returns:
+        Which version, and what was found.
 
     Raises:
-        LineageError: The ledger cannot be read, or there is no such folder.
+        LineageError: It is none, or another one than asked for; the ledger cannot be read; or
+            there is no such folder.
         ValueError: It has symbolic links.
     """
     if not folder.is_dir():
         raise LineageError(f"{folder}: is no folder")
-    digest = saved_model.digest(folder)
+    files = saved_model.file_digests(folder)
+    digest = root_digest(files)
     entries = ledger.read(workspace.ledger(recipe))
-    mine = [e for e in entries if ledger.is_kept(e) and e.model_digest == digest]
-    return mine[-1].version if mine else None
-
-
-def elsewhere(workspace: Workspace, recipe: str, folder: Path, version: int | None) -> str:
-    """A SavedModel outside of the store is a version that the ledger names, to the last byte."""
-    found = version_of(workspace, recipe, folder)
-    if found is None:
-        digest = saved_model.digest(folder)[:12]
+    mine = [e.version for e in entries if ledger.is_kept(e) and e.model_digest == digest]
+    if not mine or (found := mine[-1]) is None:
         raise LineageError(
-            f"{folder}: its digest is {digest}, which no line of the ledger has"
-            f"{_nearest(workspace, recipe, folder)}"
+            f"{folder}: its digest is {digest[:12]}, which no line of the ledger has"
+            f"{_nearest(workspace, recipe, files)}"
         )
     same(f"the version in {folder}", found, version or found, "what is audited")
     proof = folder / provenance.IN_MODEL
@@ -87,12 +87,12 @@ def elsewhere(workspace: Workspace, recipe: str, folder: Path, version: int | No
         stored = workspace.models / recipe / str(found) / provenance.IN_MODEL
         if stored.exists():
             same("its provenance", sha256_file(proof), sha256_file(stored), "the store")
-    return f"{folder.name} is v{found}, to the last byte"
+    return found, f"{folder.name} is v{found}, to the last byte"
 
 
-def _nearest(workspace: Workspace, recipe: str, folder: Path) -> str:
+def _nearest(workspace: Workspace, recipe: str, given: dict[str, str]) -> str:
     """Says in what a folder differs from the stored version that it has most files of."""
-    given, best = saved_model.file_digests(folder), ("", 0, 0)
+    best = ("", 0, 0)
     for version in store.versions(workspace.models, recipe):
         stored = saved_model.file_digests(workspace.models / recipe / str(version))
         equal = sum(stored.get(name) == digest for name, digest in given.items())

@@ -96,12 +96,28 @@ def approved(e: Evidence) -> str:
             raise LineageError(f"the ledger does not say that {each['by']} approved it")
         if each not in signed:
             raise LineageError(f"line {each['entry']}: is not signed with the key of {each['by']}")
-    people = {each["by"].casefold() for each in given}
+    people = {approvals.person(each["by"]) for each in given}
+    if _asked_two(e) and (own := people & _promoters(e)):
+        raise LineageError(f"{' and '.join(sorted(own))} promoted it and approved it: two_people")
     if len(people) < asked and e.record.event == ledger.DONE:
         raise LineageError(f"{len(people)} of {asked} people approved it")
     if not given:
         return "nobody's were asked for" if not asked else "a canary needs nobody's"
     return f"{len(given)} of {asked} asked for: {approvals.says(given)}"
+
+
+def _asked_two(e: Evidence) -> bool:
+    """Whether who promotes may not approve; a rollback to it is no promotion."""
+    return bool(e.params.get("promotion", {}).get("two_people")) and (
+        "rollback" not in e.record.details
+    )
+
+
+def _promoters(e: Evidence) -> set[str]:
+    """Returns who promoted it: the name that is claimed, and that of the key that signed."""
+    known = keys.trusted(e.root, rest_on(lambda: e.commit), strict=False)
+    by = ledger.signed_by(e.record, known)
+    return {approvals.person(e.record.by)} | ({approvals.person(by.name)} if by else set())
 
 
 def served(e: Evidence) -> str:

@@ -96,7 +96,8 @@ def _split(e: Evidence, verdict: Mapping[str, Any]) -> str:
     images = f"These {split['images']} test images (digest {split['digest'][:12]})"
     then = "a number of models that was not recorded" if before is None else _models(before)
     try:
-        others = decided_before(e.workspace, split["digest"], str(verdict["model_digest"]))
+        digest, model = split["digest"], str(verdict["model_digest"])
+        others = decided_before(e.workspace, e.dataset, digest, model)
         now = _models(others)
     except SegtrailError as error:
         now = f"unknown ({error.message})"

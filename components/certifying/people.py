@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lineage import keys, ledger_check, signature
+from lineage import erasures, keys, ledger_check, signature
 from lineage.evidence import Evidence
 from lineage.keys import Trusted
 from lineage.ledger import Entry
@@ -112,6 +112,8 @@ def _reason(details: Mapping[str, Any]) -> str:
     for key in ("forced", "again"):
         if isinstance(word := details.get(key), Mapping):
             said.append(f"{key} by {word.get('by')} (claimed): {word.get('reason')}")
+    if isinstance(word := details.get(erasures.DETAIL), Mapping):
+        said.append(erasures.says(word))
     return "; ".join(said)
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lineage import ledger, provenance
+from segtrail import split_ledger, tombstones
+from segtrail.artifacts import TEST
 from segtrail.errors import LineageError
 from segtrail.files import sha256_bytes
+from segtrail.split_ledger import LEDGER
+from segtrail.tombstones import TOMBSTONES
 from segtrail.workspace import Workspace
 
 
 def split_of(per_image: Any) -> dict[str, Any]:
     """Returns the digest and the number of the test images, whatever their order and names."""
-    each = sorted(per_image["sha256"])
-    return {"digest": sha256_bytes("\n".join(each).encode()), "images": len(each)}
+    return {"digest": _digest(per_image["sha256"]), "images": len(per_image)}
 
 
-def decided_before(workspace: Workspace, digest: str, besides: str) -> int:
+def decided_before(workspace: Workspace, dataset: str, digest: str, besides: str) -> int:
     """Returns how many other models these test images have decided on, for any recipe.
 
     The more often, the less a pass means: of many candidates the one is promoted that suits these
@@ -26,16 +30,45 @@ def decided_before(workspace: Workspace, digest: str, besides: str) -> int:
 
     Args:
         workspace: Whose ledgers are counted.
+        dataset: Whose images they are.
         digest: Of the test images, see `split_of`.
         besides: The digest of the candidate.
     """
+    same = _less_erased(workspace.dataset(dataset), digest)
     models = {
         entry.model_digest
         for recipe in workspace.ledgers()
         for entry in ledger.read(workspace.ledger(recipe))
-        if (entry.details.get("test_split") or {}).get("digest") == digest
+        if (entry.details.get("test_split") or {}).get("digest") in same
     }
     return len(models - {besides})
+
+
+def _less_erased(folder: Path, digest: str) -> set[str]:
+    """Returns the digests of a test split and of those that differ from it by erased images alone.
+
+    Each erasure made one split of another, which the split ledger tells: the one before it and
+    the one after it are the same.
+    """
+    rows = [row for row in split_ledger.read(folder / LEDGER).values() if row.split == TEST]
+    erasures = sorted({row.delivery for row in tombstones.read(folder / TOMBSTONES)})
+
+    def after(delivery: int) -> str:
+        return _digest(
+            row.sha256
+            for row in rows
+            if int(row.delivery or 0) <= delivery < float(row.removed or "inf")
+        )
+
+    pairs = [{after(number - 1), after(number)} for number in erasures]
+    same = {digest}
+    for pair in (*pairs, *reversed(pairs)):
+        same |= pair if pair & same else set()
+    return same
+
+
+def _digest(sha256: Iterable[str]) -> str:
+    return sha256_bytes("\n".join(sorted(sha256)).encode())
 
 
 def changed_rules(

@@ -31,9 +31,11 @@ KEPT = {
 }
 # A file of a kept pattern that holds whole images: looked into, and deleted if one is erased.
 LOOKED_INTO = ("assets.extra/tf_serving_warmup_requests",)
-# What goes from the tree; reports have thumbnails, and DVC does not know of them.
+# What goes from the tree; reports have thumbnails, and DVC does not know of them, nor of what the
+# demo's server was asked.
 REMADE = (
-    "examples", "validation", "transform", "evaluation", "drift", "gate/report.html", "compare"
+    "examples", "validation", "transform", "evaluation", "drift", "gate/report.html", "compare",
+    "asked",
 )  # fmt: skip
 _PNG = re.compile(rb"\x89PNG\r\n\x1a\n.*?IEND\xaeB`\x82", re.DOTALL)
 

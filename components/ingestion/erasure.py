@@ -41,14 +41,17 @@ class Purged:
 
 
 def copies_of(workspace: Workspace, doomed: Plan) -> list[Path]:
-    """Returns files and folders of the working tree and of workers' that hold erased images."""
+    """Returns what holds erased images in the working tree, in those of workers, and in MLflow."""
     images = {row.image for row in doomed.rows}
     delivered = _delivered(workspace, doomed.dataset, doomed.rows)
-    return [
+    if not images:
+        return []
+    found = [
         path
         for copy in (workspace, *working_copies.of_workers(workspace))
         for path in working_copies.find(copy, doomed.dataset, images, doomed.erased, delivered)
     ]
+    return found + working_copies.reports(workspace, images)
 
 
 def purge(workspace: Workspace, dataset: str) -> Purged:

@@ -71,7 +71,7 @@ class Store:
             if left := _existing(odb, there):
                 raise WorkspaceError(
                     f"{self.name}: {left[0]} could not be deleted",
-                    "see that you may delete there, then: segtrail data purge",
+                    "see that you may delete there, then: segtrail data purge --dataset NAME",
                 )
             count += len(there)
         if count:
@@ -198,7 +198,7 @@ def _open_remote(repo: Repo, name: str) -> Store | str:
         raise WorkspaceError(f"{what}: {e}", "dvc remote list") from None
     except Exception as e:  # each file system has its own errors
         raise WorkspaceError(
-            f"{what} cannot be reached: {type(e).__name__}: {e}",
+            f"{what} cannot be reached: {type(e).__name__}{f': {e}' if str(e) else ''}",
             f"mend it and try again; or, if it is no more: dvc remote remove {name}",
         ) from e
     return store

@@ -34,6 +34,7 @@ def remains(
     """
     if images is None:
         images = {row.image for row in plan.rows}
+    again = f"segtrail data purge --dataset {plan.dataset}"
     lines = [
         *_models(workspace, plan),
         *_files(workspace, plan),
@@ -55,16 +56,16 @@ def remains(
         named = _some([f"{store.name} ({store.odbs[-1].path})" for store in empty])
         lines.append(
             f"{named}: nothing is in there. If that is wrong, as with a disk that is not mounted: "
-            "bring it back, then segtrail data purge"
+            f"bring it back, then {again}"
         )
     if clouds := [store.name for store in stores.remotes if store.in_cloud]:
         lines.append(
             f"{_some(clouds)}: if the bucket keeps versions or deleted objects, delete those there"
         )
-    lines.append("other clones of this repository and their caches; there: segtrail data purge")
+    lines.append(f"other clones of this repository and their caches; there: {again}")
     lines.append(
-        "pages with pictures, wherever somebody had them written: data diff --html, data leaks "
-        "--html, data drift --out"
+        "pages and pictures, wherever somebody had them written: audit --html (certificates), data "
+        "diff --html, data leaks --html, data drift --out, predict --out"
     )
     lines.append("backups, snapshots of disks, and what was exported or shown elsewhere")
     return lines
@@ -146,7 +147,10 @@ def _files(workspace: Workspace, plan: Plan) -> Iterator[str]:
             + _some([p.relative_to(workspace.home).as_posix() for p in golden])
         )
     if workspace.mlflow_uri.startswith("http"):
-        yield f"artifacts of training runs in MLflow at {workspace.mlflow_uri}: not looked into"
+        yield (
+            f"artifacts of training runs in MLflow at {workspace.mlflow_uri}, reports with "
+            "thumbnails too: not looked into"
+        )
     elif logged := list(_images_in(workspace.mlflow_artifacts, images)):
         yield (
             f"{_count(len(logged), 'file')} among MLflow's artifacts: "
@@ -162,6 +166,9 @@ def _images_in(root: Path, md5s: Collection[str]) -> Iterator[Path]:
             content = path.read_bytes()
             if hashlib.md5(content, usedforsecurity=False).hexdigest() in md5s:
                 yield path
+                for answer in sorted(path.parent.iterdir()):  # of a golden image
+                    if answer.name.startswith((f"{path.stem}.mask.", f"{path.stem}.probability.")):
+                        yield answer
         elif path.as_posix().endswith(LOOKED_INTO) and holds_erased(path.read_bytes(), md5s):
             yield path
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import html
+import re
 import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 from components.ingestion import quarantine
 from components.ingestion.derived import LOOKED_INTO, REMADE, holds_erased
 from components.scoring import FOLDER as SCORES
+from lineage import report_record
 from segtrail.errors import ConfigError
 from segtrail.params import load_params
 from segtrail.workspace import Workspace
@@ -69,16 +72,27 @@ def find(
     return list(dict.fromkeys(found))
 
 
+def reports(workspace: Workspace, images: Collection[str]) -> list[Path]:
+    """Returns the reports among MLflow's files that show one of the images, or name it.
+
+    No digest rests on them: see `lineage.run_digests`.
+    """
+    named = "|".join(re.escape(html.escape(image)) for image in images)
+    shown = re.compile(rf"(?<![\w-])(?:{named})(?![\w-])")
+    pages = sorted(workspace.mlflow_artifacts.glob(f"*/*/artifacts/{report_record.FOLDER}/*.html"))
+    return [page for page in pages if shown.search(page.read_text(errors="replace"))]
+
+
 def described(root: Path, paths: Iterable[Path]) -> list[str]:
     """Returns a line for each folder that `find` returned, or in which it found files.
 
     Args:
-        root: Below which all of them are.
+        root: Below which they are, but those of MLflow.
         paths: Which exist.
     """
     counts: Counter[str] = Counter()
     for path in paths:
-        inside = path.relative_to(root)
+        inside = path.relative_to(root) if path.is_relative_to(root) else path
         if path.is_dir():
             counts[f"{inside.as_posix()}/"] = 0
         elif inside.parts[0] == "quarantine":  # quarantine/<dataset>/<delivery>/...

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.promotion import erasures
+from components.promotion.plan import Plan
 from lineage import ledger, turned_away
 from lineage.turned_away import TurnedAway
 from segtrail import git
@@ -22,7 +24,8 @@ def check(workspace: Workspace, name: str, digest: str, again: str | None) -> No
 
     Raises:
         RejectedError: It was turned away, and nobody says that it may come back.
-        StageError: Somebody says so of a model that was not turned away.
+        StageError: Somebody says so of a model that was not turned away; or of one that learned
+            from images erased since: what would prove it anew is gone.
     """
     word = _word(workspace, name, digest)
     if word is not None and again is None:
@@ -35,6 +38,15 @@ def check(workspace: Workspace, name: str, digest: str, again: str | None) -> No
             f"{name}: nobody turned the model {digest[:12]} away; --again has nothing to say",
             f"segtrail promote --recipe {name}",
         )
+    entries = ledger.read(workspace.ledger(name))
+    mine = [e for e in entries if ledger.is_kept(e) and e.model_digest == digest]
+    if again is not None and mine:
+        served = any(e.event == ledger.DONE for e in mine)
+        back = f"segtrail rollback {name} --to {mine[-1].version} --despite-erasure"
+        erasures.details(
+            Plan.of_intent(workspace, mine[-1]), None, None,
+            f"segtrail retrain --recipe {name}" + (f"   (or, as it served: {back})" * served),
+        )  # fmt: skip
 
 
 def details(

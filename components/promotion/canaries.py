@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.promotion import agreement, canary, candidate, doing, record
+from components.promotion import agreement, canary, candidate, doing, erasures, record
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.plan import Plan
@@ -60,12 +60,20 @@ def show_canary(
         return doing.walk(plan)
 
 
-def confirm_canary(workspace: Workspace, name: str, *, by: str | None = None) -> Promotion:
+def confirm_canary(
+    workspace: Workspace, name: str, *, by: str | None = None, despite_erasure: str | None = None
+) -> Promotion:
     """Makes the canary the champion, by the walk of a promotion, and takes the canary away.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        by: Who claims to do it.
+        despite_erasure: Why it may serve although it learned from images erased since.
 
     Raises:
         StageError: There is none; or another version serves than when it was judged; or see
-            `promote`.
+            `promote` and `components.promotion.erasures.details`.
         LineageError: The store no longer holds it as it was.
     """
     with exclusive(workspace):
@@ -85,11 +93,16 @@ def confirm_canary(workspace: Workspace, name: str, *, by: str | None = None) ->
         signature.refuse_unsigned(workspace, name, plan.version, plan.details)
         content = (plan.folder / provenance.IN_MODEL).read_bytes()
         verdict = provenance.verdict(provenance.parse(content))
-        approved = candidate.require_approved(workspace, name, verdict)
+        approved = candidate.require_approved(workspace, name, verdict, by)
         plan.by = by
+        said = erasures.details(
+            plan, by, despite_erasure,
+            f"segtrail promote --recipe {name} --confirm --despite-erasure --reason TEXT   (or "
+            "--abort --reason TEXT)",
+        )  # fmt: skip
         kept = (*doing.OF_A_VERSION, "uncommitted", "previous", "test_split", "again")
         plan.details = {key: plan.details[key] for key in kept if key in plan.details}
-        plan.details["canary"] = out.seq
+        plan.details |= {"canary": out.seq, **said}
         if approved:
             plan.details[approvals.DETAIL] = approved
         return doing.walk(plan)

@@ -33,6 +33,7 @@ def check(
     digest: str,
     *,
     allow_dirty: bool,
+    by: str | None = None,
     again: str | None = None,
     is_canary: bool = False,
 ) -> None:
@@ -63,7 +64,7 @@ def check(
     _check_up_to_date(workspace, name, verdict)
     _check_serves(workspace, name, infra)
     if not is_canary:
-        require_approved(workspace, name, verdict)
+        require_approved(workspace, name, verdict, by)
     dirty = git.dirty_paths(workspace.root)
     if dirty and not allow_dirty:
         more = f" and {len(dirty) - 5} more" if len(dirty) > 5 else ""
@@ -92,14 +93,14 @@ def _check_forced(workspace: Workspace, name: str, verdict: Mapping[str, Any]) -
 
 
 def require_approved(
-    workspace: Workspace, name: str, verdict: Mapping[str, Any]
+    workspace: Workspace, name: str, verdict: Mapping[str, Any], by: str | None
 ) -> list[dict[str, Any]]:
     """Returns who approved a candidate as it was judged.
 
     Raises:
         StageError: Fewer than the recipe asks for.
     """
-    found, lacking = approvals.ask(workspace, name, verdict)
+    found, lacking = approvals.ask(workspace, name, verdict, approvals.promoter(workspace, by))
     if lacking:
         raise StageError(f"{name}: not promoted: {lacking}", approvals.hint(name))
     return found
@@ -134,7 +135,7 @@ def prepare(
     """
     entries = ledger.read(workspace.ledger(name))
     previous = agreement.serving_version(workspace, name, entries)
-    facts = gather(workspace, name)
+    facts = gather(workspace, name, by)
     content = provenance.encode(provenance.build(facts))
     by_key = signature.signer(workspace, name)
     source = Model.of(workspace, name).root

@@ -100,7 +100,7 @@ def approve(
             f"{name}: the verdict is {verdict['verdict']!r}; what did not pass cannot be approved",
             f"segtrail gate --recipe {name}   (says why; --force is another person's)",
         )
-    if word and word["by"].casefold() == by.casefold():
+    if word and approvals.person(word["by"]) == approvals.person(by):
         raise StageError(
             f"{name}: {by} forced this candidate past the gate; somebody else has to approve it"
         )

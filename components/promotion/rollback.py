@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.promotion import doing, steps
+from components.promotion import doing, erasures, steps
 from components.promotion.doing import Promotion
 from components.promotion.lock import exclusive
 from components.promotion.plan import Plan
@@ -16,7 +16,13 @@ from segtrail.workspace import Workspace
 
 
 def rollback(
-    workspace: Workspace, name: str, to: int | None = None, *, reason: str, by: str | None = None
+    workspace: Workspace,
+    name: str,
+    to: int | None = None,
+    *,
+    reason: str,
+    by: str | None = None,
+    despite_erasure: bool = False,
 ) -> Promotion:
     """Makes a version that served before serve again, by the same walk.
 
@@ -29,9 +35,11 @@ def rollback(
         to: The version; by default the one that the present one replaced when it was promoted.
         reason: Why; the ledger keeps it.
         by: Who claims to do it; by default the git identity.
+        despite_erasure: The reason holds although the version learned from images erased since.
 
     Raises:
-        StageError: No such version served, or it does not load or answers otherwise.
+        StageError: No such version served, or it does not load or answers otherwise; or see
+            `components.promotion.erasures.details`.
         LineageError: The store no longer holds it as it was.
     """
     with exclusive(workspace):
@@ -48,14 +56,20 @@ def rollback(
         if keys.signer_of_environment() is None and keys.trusted(workspace.root, strict=False):
             say("nobody signs this rollback: SEGTRAIL_KEY is not set; audits will say so")
         plan = Plan.of_intent(workspace, served[-1])
+        doing.require_stored(plan)
         plan.by = by
+        said = erasures.details(
+            plan, by, reason if despite_erasure else None,
+            f"segtrail rollback {name} --to {version} --despite-erasure --by NAME --reason TEXT   "
+            "(or --to another version)",
+        )  # fmt: skip
         plan.details = {
             **{key: plan.details[key] for key in doing.OF_A_VERSION if key in plan.details},
             "uncommitted": plan.details.get("uncommitted", []),
             "previous": current.version if current else None,
             "rollback": reason,
+            **said,
         }
-        doing.require_stored(plan)
         doing.ask_server(plan)
         try:
             tested = doing.told([steps.load_test(plan)])

@@ -56,6 +56,14 @@ def test_what_holds_is_told_as_json(here, capsys):
     assert len(found["links"]) == 24
 
 
+def test_the_table_has_the_words_of_the_json(here, capsys):
+    states = {link["name"]: link["state"] for link in as_json(capsys, "--quick", code=6)["links"]}
+    rows = run(capsys, RECIPE, "--quick", code=6).splitlines()[: len(states)]
+    for row, (name, state) in zip(rows, states.items(), strict=True):
+        assert row.strip().startswith(f"{name}  {state}  ")
+    assert set(states.values()) == {"held", "warning", "not checked"}
+
+
 def test_what_is_broken_or_left_out_is_told_as_json(here, capsys):
     found = as_json(capsys, "--quick", code=6)
     assert found["options"]["quick"] is True

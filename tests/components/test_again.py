@@ -93,7 +93,7 @@ def test_what_nobody_turned_away_needs_no_word(promoted: Workspace) -> None:
         (["--again"], "--again needs --reason TEXT"),
         (["--again", "--reason", " "], "--again needs --reason TEXT"),
         (["--again", "--confirm", "--reason", "x"], "--again and --confirm exclude each other"),
-        (["--canary", "--reason", "x"], "--reason is of --abort and --again"),
+        (["--canary", "--reason", "x"], "--reason is of --abort, --again and --despite-erasure"),
     ],
 )
 def test_the_command_asks_why(arguments: list[str], says: str) -> None:

@@ -20,7 +20,7 @@ from components.promote import (
     show_canary,
 )
 from components.promotion import candidate
-from lineage import approvals, forced, keys, ledger, provenance
+from lineage import approvals, forced, history, keys, ledger, provenance
 from lineage.audit import audit
 from segtrail import git, secrets
 from segtrail.artifacts import Verdict
@@ -78,6 +78,9 @@ def test_nothing_is_promoted_before_enough_people_approved(asking: Workspace) ->
     assert [each["by"] for each in said] == ["Ada", "Grace"]
     state, says = link(asking)
     assert (state, says.startswith("2 of 2 asked for: Ada on ")) == ("held", True)
+    (_, last) = history.periods(ledger.read(asking.ledger(RECIPE)))
+    assert last.why().endswith("; approved by Ada and Grace")
+    assert [each["reason"] for each in last.approvals] == ["looked at each image", "so did I"]
 
 
 def test_an_approval_is_of_one_model_only(asking: Workspace) -> None:
@@ -104,6 +107,54 @@ def test_who_forced_it_cannot_approve_it(asking: Workspace) -> None:
         approve(asking, RECIPE, verdict_of(asking), by=by, reason="agreed")
     promote(asking, RECIPE)
     assert link(asking)[0] == "held"
+
+
+def test_by_the_two_person_rule_who_promotes_does_not_approve(promoted: Workspace) -> None:
+    """Git's identity is Ada <ada@example.org>."""
+    ask(promoted, approvals=1, two_people=True)
+    approve(promoted, RECIPE, verdict_of(promoted), by="ada", reason="fine")
+    for by in (None, "Ada", "ADA <ada@elsewhere.org>"):
+        with pytest.raises(StageError, match=r"0 of 1 person .*; ada, who promotes it, does not"):
+            promote(promoted, RECIPE, by=by)
+    promote(promoted, RECIPE, by="Grace")
+    state, says = link(promoted)
+    assert (state, "1 of 1 asked for: ada on" in says) == ("held", True)
+    rollback(promoted, RECIPE, 1, reason="a drill", by="ada")
+    rollback(promoted, RECIPE, 2, reason="the drill is over", by="ada")
+    assert link(promoted)[0] == "held"
+
+
+def test_who_promoted_by_the_ledger_did_not_approve(promoted: Workspace) -> None:
+    ask(promoted, approvals=1, two_people=True)
+    approve(promoted, RECIPE, verdict_of(promoted), by="Eve", reason="fine")
+    promote(promoted, RECIPE, by="Grace")
+    path = promoted.ledger(RECIPE)
+    *before, last = path.read_text().splitlines()
+    raw = json.loads(last) | {"by": "eve <eve@example.org>"}
+    path.write_text("\n".join([*before, json.dumps(raw, sort_keys=True)]) + "\n")
+    git.commit(promoted.root, [f"ledger/{RECIPE}.jsonl"], "Edited")
+    git.run(promoted.root, "tag", "--force", f"{RECIPE}/v2", "HEAD")
+    assert link(promoted) == ("broken", "eve promoted it and approved it: two_people")
+
+
+def test_the_key_tells_who_promotes_whatever_name_is_claimed(
+    promoted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grace = trust(promoted, tmp_path, "grace")
+    ask(promoted, approvals=1, two_people=True)
+    monkeypatch.setenv(secrets.KEY, str(grace.private))
+    approve(promoted, RECIPE, verdict_of(promoted), by="Grace", reason="fine")
+    with pytest.raises(StageError, match="Grace, who promotes it, does not count"):
+        promote(promoted, RECIPE, by="the scheduler")
+    monkeypatch.delenv(secrets.KEY)
+    promote(promoted, RECIPE, by="the scheduler")
+    assert link(promoted)[0] == "held"
+
+
+def test_the_two_person_rule_needs_somebody_to_ask(promoted: Workspace) -> None:
+    ask(promoted, two_people=True)
+    with pytest.raises(ConfigError, match="give approvals: 1"):
+        promote(promoted, RECIPE)
 
 
 def test_a_canary_needs_nobody_until_it_is_to_be_the_champion(asking: Workspace) -> None:

@@ -45,7 +45,7 @@ def written(workspace: Workspace, **options: object) -> tuple[Audit, str]:
     """Returns an audit and its page."""
     found = audit(workspace, RECIPE, **options)  # type: ignore[arg-type]
     path = workspace.root.parent / "certificate.html"
-    write_certificate(workspace, found, path)
+    write_certificate(found, path)
     return found, path.read_text(encoding="utf-8")
 
 
@@ -95,6 +95,15 @@ def test_what_holds_is_told_with_what_was_not_checked(promoted: Workspace) -> No
     assert page.count('src="data:image/jpeg') == 4
     assert "commit trusts no key" in page
     assert str(promoted.root) not in page
+
+
+def test_it_names_the_commit_at_which_the_audit_began(promoted: Workspace, tmp_path: Path) -> None:
+    began, found = git.head(promoted.root), audit(promoted, RECIPE)
+    git.run(promoted.root, "commit", "--quiet", "--allow-empty", "-m", "Meanwhile")
+    write_certificate(found, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert began in page
+    assert git.head(promoted.root) not in page
 
 
 def test_it_is_one_file_that_fetches_and_runs_nothing(promoted: Workspace) -> None:
@@ -177,7 +186,7 @@ def test_nothing_promoted_is_told(workspace: Workspace) -> None:
     found, page = written(workspace)
     check_states(found, page)
     assert "Nothing was checked" in page
-    assert "nothing of demo was promoted yet" in page
+    assert "no version of demo was ever promoted" in page
     assert page.count("Cannot be told: no version is known to serve") == 4
 
 

@@ -198,7 +198,7 @@ def _filled(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         for stage in READS
     }
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
-    (root / ".gitignore").write_text("/data\n/artifacts/\n/.segtrail/\n/quarantine/\n")
+    (root / ".gitignore").write_text("/data\n/artifacts/\n/.segtrail/\n/quarantine/\n/mlruns/\n")
     git.run(root, "init", "--quiet", "--initial-branch=main")
     lab.dvc("init", "--quiet")
     # absolute, or else `dvc push --all-commits` takes them as relative to the root of the disk
@@ -279,8 +279,12 @@ def test_the_bytes_are_nowhere_and_the_others_are_whole(lab: Lab) -> None:
         "artifacts/demo/examples/", "artifacts/demo/validation/", "artifacts/demo/drift/",
         "quarantine/cells/x-1/ (1 file)", ".segtrail/champion-scores/ (1 file)",
         "artifacts/demo/gate/ (1 file)", "artifacts/demo/compare/", ".segtrail/scores/demo/",
-        ".segtrail/workers/demo/artifacts/demo/examples/",
+        ".segtrail/workers/demo/artifacts/demo/examples/", "artifacts/demo/asked/",
+        "mlruns/demo/5f/artifacts/report/ (1 file)",
     }  # fmt: skip
+    assert (lab.root / "mlruns/demo/6a/artifacts/report/report.html").exists()  # of others alone
+    assert not (lab.root / "mlruns/demo/5f/artifacts/report/report.html").exists()
+    assert "audit --html (certificates)" in remains
     assert "segtrail data purge" in remains
     check_others(lab)
     assert "in no store" not in remains
@@ -296,10 +300,29 @@ def plant_copies(lab: Lab, content: bytes) -> None:
         "artifacts/demo/gate/report.html", "artifacts/demo/compare/v2-v1.html",
         ".segtrail/scores/demo/0f/predictions/a.png",
         ".segtrail/workers/demo/artifacts/demo/examples/train.tfrecord",
+        "artifacts/demo/asked/a.png",
     ):  # fmt: skip
         path = lab.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    for run, image in (("5f", "a"), ("6a", "ab-a")):
+        path = lab.root / f"mlruns/demo/{run}/artifacts/report/report.html"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"<h4>{image}</h4><p>nucleus")
+
+
+def test_golden_images_are_named_with_their_answers(lab: Lab) -> None:
+    folder = lab.root / "serving/models/demo/1/assets.extra/segtrail/golden"
+    folder.mkdir(parents=True)
+    for name, content in (("a", lab.landed("a", 1)[0]), ("b", lab.landed("b")[0])):
+        (folder / f"{name}.png").write_bytes(content)
+        (folder / f"{name}.mask.png").write_bytes(b"mask")
+        (folder / f"{name}.probability.1.png").write_bytes(b"probability")
+    done = erase(lab.workspace, DATASET, ["a"], reason="withdrawn", dry_run=True)
+    (line,) = [line for line in done.remains if "in the model store" in line]
+    assert line.startswith("3 files ")
+    for name in ("a.png", "a.mask.png", "a.probability.1.png"):
+        assert f"golden/{name}" in line
 
 
 def test_what_is_not_made_of_the_image_stays(lab: Lab) -> None:
@@ -340,6 +363,13 @@ def test_again_it_changes_nothing_and_a_later_delivery_keeps_the_tombstone(lab: 
     grave = (lab.root / "data/cells/tombstones.csv").read_bytes()
     lab.deliver({"f": 0})
     assert (lab.root / "data/cells/tombstones.csv").read_bytes() == grave
+
+
+def test_a_purge_of_nothing_deletes_nothing(lab: Lab) -> None:
+    done = purge(lab.workspace, DATASET)
+    assert (done.before, done.copies) == ((), [])
+    assert (lab.root / "artifacts/demo/evaluation").is_dir()
+    assert "there: segtrail data purge --dataset cells" in "\n".join(done.remains)
 
 
 def test_a_dry_run_changes_nothing(

@@ -5,9 +5,10 @@ import pytest
 import yaml
 
 from components.gate import judge
-from components.gating.history import split_of
+from components.gating.history import decided_before, split_of
 from lineage import forced, ledger, provenance
 from model.examples import Example
+from segtrail import split_ledger, tombstones
 from segtrail.artifacts import Evaluation, Examples, Model
 from segtrail.errors import StageError
 from segtrail.files import sha256_bytes, sha256_file, write_json, write_text
@@ -184,6 +185,38 @@ def test_the_order_and_the_names_of_the_test_images_do_not_matter():
     rows = pd.DataFrame({"image": ["a", "b"], "sha256": ["1" * 64, "2" * 64]})
     assert split_of(rows) == split_of(rows[::-1].assign(image=["x", "y"]))
     assert split_of(rows)["digest"] != split_of(rows[:1])["digest"]
+
+
+def test_a_test_split_less_what_was_erased_is_the_same(tmp_path):
+    """a to d came first, e with delivery 2; b was erased by 3, c by 4; d was removed by 5."""
+    workspace = Workspace(tmp_path, tmp_path)
+    states = ("abcd", "abcde", "acde", "ade", "ae")
+    came, gone = {"e": "2"}, {"b": "3", "c": "4", "d": "5"}
+    rows = {
+        image: split_ledger.Row(
+            image, image * 64, "", delivery=came.get(image, "1"), split="test",
+            removed=gone.get(image, ""),
+        )
+        for image in "abcde"
+    }  # fmt: skip
+    rows["x"] = split_ledger.Row("x", "x" * 64, "", delivery="1", split="train", removed="3")
+    folder = workspace.dataset("cells")
+    write_text(folder / "splits.csv", split_ledger.to_csv(rows))
+    graves = [
+        tombstones.Row(image, image * 64, "", "", "", int(number), "withdrawn", "Ada")
+        for image, number in (("b", "3"), ("x", "3"), ("c", "4"))
+    ]
+    write_text(folder / "tombstones.csv", tombstones.to_csv(graves))
+    splits = {of: split_of(pd.DataFrame({"sha256": [i * 64 for i in of]})) for of in states}
+    for number, of in enumerate(states):
+        ledger.append(
+            workspace.ledger("r"), ledger.REJECTED, version=None, model_digest=f"{number}" * 64,
+            by="t", details={"test_split": splits[of]},
+        )  # fmt: skip
+    counted = {
+        of: decided_before(workspace, "cells", splits[of]["digest"], "candidate") for of in states
+    }
+    assert counted == {"abcd": 1, "abcde": 3, "acde": 3, "ade": 3, "ae": 1}
 
 
 def test_rules_that_changed_since_the_champion_are_shown(workspace, monkeypatch):

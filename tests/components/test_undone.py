@@ -122,7 +122,7 @@ def test_a_first_promotion_that_failed_leaves_nothing_that_the_audit_misses(
     assert store.versions(workspace.models, RECIPE) == [1]
     links = audit(workspace, RECIPE)
     assert {link.state for link in links} == {"not checked"}
-    assert "nothing of demo was promoted yet" in links.links[0].says
+    assert "no version of demo was ever promoted" in links.links[0].says
     with pytest.raises(StageError, match="nothing of demo serves yet"):
         show_canary(workspace, RECIPE)
     assert promote(workspace, RECIPE).version == 1

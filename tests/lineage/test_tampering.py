@@ -518,6 +518,12 @@ def test_what_the_remote_lacks_is_lost(workspace: Workspace, tmp_path: Path) -> 
     (found,) = [x for x in audit(workspace, RECIPE, fetch=True) if x.name == "remote"]
     assert (found.state, "DVC says: " in found.says) == ("broken", True), found  # there is none
     add_remote(workspace, tmp_path)
+    links = audit(workspace, RECIPE, fetch=True)  # a disk that is not mounted
+    assert broken(links) == {}
+    (found,) = [x for x in links if x.name == "remote"]
+    assert found.state == "not checked"
+    assert found.says.startswith("the remote 'store' cannot be reached: no folder ")
+    (tmp_path / "store").mkdir()
     found = broken(audit(workspace, RECIPE, fetch=True))
     assert found["remote"] == "the remote lacks 1 of 1 files"
 
