@@ -103,10 +103,16 @@ def waits(workspace: Workspace, recipe: str) -> str:
     )
 
 
-def lacks_approval(workspace: Workspace, recipe: str) -> str | None:
-    """Returns how many people approved the candidate, if the recipe asks for more; or None."""
+def lacks_approval(workspace: Workspace, recipe: str, by: str | None = None) -> str | None:
+    """Returns how many people approved the candidate, if the recipe asks for more; or None.
+
+    Args:
+        workspace: Whose.
+        recipe: The recipe.
+        by: Who would promote it; by default the git identity.
+    """
     verdict = read_json(Verdict.of(workspace, recipe).require().path)
-    _, lacking = approvals.ask(workspace, recipe, verdict, approvals.promoter(workspace))
+    _, lacking = approvals.ask(workspace, recipe, verdict, approvals.promoter(workspace, by))
     if lacking is None:
         return None
     return (

@@ -119,11 +119,11 @@ def _retrain(
         return _end(verdict, f"{recipe}: not promoted: {outcome.rejection(workspace, recipe)}")
     if last_step == "judge":
         return _end(JUDGED, outcome.waits(workspace, recipe))
-    if last_step == "promote" and (lacking := outcome.lacks_approval(workspace, recipe)):
+    if last_step == "promote" and (lacking := outcome.lacks_approval(workspace, recipe, by)):
         if not clone.is_workers(workspace, recipe):
             return _end(JUDGED, lacking)
         hours = load_recipe(workspace, recipe).operations.approval_time
-        if other := waiting.for_approval(workspace, recipe, hours, lock, bounds):
+        if other := waiting.for_approval(workspace, recipe, by, hours, lock, bounds):
             return _end(JUDGED, other)
     options = [*_by(by), *(["--allow-dirty"] if allow_dirty else [])]
     options += ["--canary"] if last_step == "canary" else []

@@ -35,13 +35,14 @@ class Approval(RunInput):
 
 
 def for_approval(
-    workspace: Workspace, recipe: str, hours: float, lock: int, bounds: Bounds
+    workspace: Workspace, recipe: str, by: str | None, hours: float, lock: int, bounds: Bounds
 ) -> str | None:
     """Suspends the run as often as the recipe lacks approvals; returns when it lacks none.
 
     Args:
         workspace: The worker's clone.
         recipe: The recipe whose candidate waits.
+        by: Who promotes it then; by default the git identity.
         hours: How long people have; then the run fails.
         lock: See `flows.steps.command`.
         bounds: See `flows.steps.command`.
@@ -54,7 +55,7 @@ def for_approval(
     """
     digest = read_json(Verdict.of(workspace, recipe).path)["model_digest"][:12]
     number = 0
-    while lacking := outcome.lacks_approval(workspace, recipe):
+    while lacking := outcome.lacks_approval(workspace, recipe, by):
         number += 1
         if other := _waits_already(recipe, digest):
             return f"{lacking}; the run {other[:_SHORT]} waits for it"
