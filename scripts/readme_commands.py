@@ -43,6 +43,8 @@ def main(wanted: str) -> None:
 def _cloned(clone: Path) -> Path:
     if not clone.exists():
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        for key in ("name", "email"):  # for the commits that a page makes
+            subprocess.run(["git", "config", f"user.{key}", "ada@localhost"], cwd=clone, check=True)
         (clone / ".venv").symlink_to(ROOT / ".venv")
         if (shared := ROOT.parent / "shared").is_dir():
             (clone.parent / "shared").symlink_to(shared)

@@ -19,11 +19,10 @@ import screenshot  # beside this file
 
 OUT = Path(__file__).resolve().parents[1] / "docs/images"
 MOST_BYTES = 300_000
-TERMINAL = (
-    "<meta charset=utf-8><style>body{{margin:0;background:#10191a;color:#dfe9e8}}"
-    "pre{{margin:20px;font:15px/1.45 ui-monospace,monospace;white-space:pre-wrap}}</style>"
-    "<pre>$ {command}\n{output}</pre>"
-)
+TERMINAL = """<meta charset=utf-8><style>
+body {{ margin: 16px; background: #10191a; color: #dfe9e8; font: 12px/1.5 monospace }}
+div {{ white-space: pre-wrap; padding-left: {last}ch; text-indent: -{last}ch; min-height: 1.5em }}
+</style><div>$ {command}</div>{lines}"""
 
 
 def main(workspace: Path, recipe: str, new_images: Path, image: Path) -> None:
@@ -35,16 +34,21 @@ def main(workspace: Path, recipe: str, new_images: Path, image: Path) -> None:
         drift = ("--images", str(new_images.resolve()), "--out", str(made / "drift"))
         _segtrail(workspace, "data", "drift", "--recipe", recipe, *drift)
         said = _segtrail(workspace, "history", recipe, "--events")
-        command = f"segtrail history {recipe} --events"
-        page = TERMINAL.format(command=command, output=html.escape(said.strip()))
+        lines = said.strip().splitlines()
+        last = lines[0].index("why")  # where the table's last column begins, and is wrapped
+        page = TERMINAL.format(
+            last=last,
+            command=f"segtrail history {recipe} --events",
+            lines="".join(f"<div>{html.escape(line)}</div>" for line in lines),
+        )
         (made / "history.html").write_text(page, encoding="utf-8")
-        lines = sum(1 + len(line) // 115 for line in said.splitlines()) + 1
+        rows = 1 + sum(1 + max(len(line) - last, 0) // 36 for line in lines)
         report = workspace / "artifacts" / recipe / "gate" / "report.html"
         for name, source, height in (
             ("report", report, 1240),
             ("certificate", made / "audit.html", 1240),
             ("drift", made / "drift" / "report.html", 1240),
-            ("history", made / "history.html", 50 + 22 * lines),
+            ("history", made / "history.html", 32 + 18 * rows),
         ):
             screenshot.main(source, OUT / f"{name}.png", "1200", str(height))
     _draw_outlines(workspace, recipe, image)
