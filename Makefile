@@ -6,7 +6,7 @@ export UV_COMPILE_BYTECODE = 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help demo test slow lint readme lock clean
+.PHONY: help demo test slow lint docs readme lock clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -36,7 +36,11 @@ lint: $(VENV)/.dev   ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-readme: $(VENV)/.dev   ## the README's commands that are not marked slow
+docs: $(VENV)/.dev   ## the documentation as a site, in build/site; a link that leads nowhere is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "build/site/index.html"
+
+readme: $(VENV)/.dev   ## the commands of README and docs that are not marked slow
 	$(BIN)/python scripts/readme_commands.py quick
 
 lock: $(VENV)/.dev   ## resolve the dependencies anew, for Python 3.11 to 3.13

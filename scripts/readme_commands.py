@@ -1,4 +1,4 @@
-"""Runs the commands of README.md in a fresh clone, so that what it says works.
+"""Runs the commands of README.md and of docs/ in fresh clones, so that what they say works.
 
     python scripts/readme_commands.py quick|slow
 
@@ -17,6 +17,11 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+CLONES = (  # pages that go on where the one before ended share a clone
+    ["README.md"],
+    ["docs/quick-start.md"],
+    ["docs/tutorials/mlops.md", "docs/tutorials/auditor.md"],
+)
 FENCE = re.compile(r"(?:<!-- (?P<mark>[a-z ]+) -->\n)?```bash\n(?P<commands>.*?)```", re.DOTALL)
 
 
@@ -26,22 +31,37 @@ def blocks(text: str, wanted: str) -> list[str]:
 
 
 def main(wanted: str) -> None:
-    """Runs each block with `bash -euo pipefail`, all in one clone, and stops at a failure."""
-    with tempfile.TemporaryDirectory(prefix="segtrail-readme-") as temporary:
-        clone = Path(temporary) / "segtrail"
+    """Runs the blocks of all pages, and stops at a failure."""
+    for pages in CLONES:
+        with tempfile.TemporaryDirectory(prefix="segtrail-readme-") as temporary:
+            clone = Path(temporary) / "segtrail"
+            for page in pages:
+                if found := blocks((ROOT / page).read_text(encoding="utf-8"), wanted):
+                    _run(page, found, _cloned(clone))
+
+
+def _cloned(clone: Path) -> Path:
+    if not clone.exists():
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+        for key in ("name", "email"):  # for the commits that a page makes
+            subprocess.run(["git", "config", f"user.{key}", "ada@localhost"], cwd=clone, check=True)
         (clone / ".venv").symlink_to(ROOT / ".venv")
         if (shared := ROOT.parent / "shared").is_dir():
             (clone.parent / "shared").symlink_to(shared)
-        path = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]])
-        environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone)}
-        for number, commands in enumerate(blocks((ROOT / "README.md").read_text(), wanted), 1):
-            print(f"README, {wanted} block {number}:\n{commands}", flush=True)
-            started = time.monotonic()
-            subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", commands], cwd=clone, env=environment, check=True
-            )
-            print(f"({time.monotonic() - started:.0f} s)\n", flush=True)
+    return clone
+
+
+def _run(page: str, found: list[str], clone: Path) -> None:
+    """Runs each block with `bash -euo pipefail`."""
+    path = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(clone)}
+    for number, commands in enumerate(found, 1):
+        print(f"{page}, block {number}:\n{commands}", flush=True)
+        started = time.monotonic()
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands], cwd=clone, env=environment, check=True
+        )
+        print(f"({time.monotonic() - started:.0f} s)\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class AsyncSegmentationClient:
     Raises:
         ServingError: `target` is no address.
 
-    Example:
+    Examples:
         >>> async with AsyncSegmentationClient("127.0.0.1:8500", "nuclei") as client:
         ...     cells = await client.segment("cells.png")
         ...     async for each in client.segment_many(paths):

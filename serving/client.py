@@ -43,7 +43,7 @@ class SegmentationClient:
     Raises:
         ServingError: `target` is no address.
 
-    Example:
+    Examples:
         >>> with SegmentationClient("127.0.0.1:8500", "nuclei") as client:
         ...     cells = client.segment("cells.png")
         ...     print(cells.count, cells.mask.shape, cells.version)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from components.infra_validation.contract import deviations, expected
@@ -81,3 +84,18 @@ def test_a_missing_signature_is_told_with_those_that_are_there() -> None:
     assert lines[0] == "serving_default: expected a signature of this name; found serve"
     assert len(lines) == 4
     assert said({}, EYES)[0].endswith("found no signature")
+
+
+def test_the_reference_has_each_signature_and_tensor() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/reference/model.md"
+    told: dict[str, set[str]] = {}
+    signature = ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) == 4 and "`" in cells[0] + cells[1]:
+            signature = cells[0].strip("`") or signature
+            told.setdefault(signature, set()).update(re.findall("`([a-z_]+)`", cells[1]))
+    contract = expected(CELLS)
+    assert set(told) == set(contract)
+    for name in ("serving_default", "raw", "metadata"):
+        assert told[name] == {*contract[name].inputs, *contract[name].outputs}

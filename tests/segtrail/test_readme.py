@@ -10,9 +10,9 @@ from segtrail.params import load_params
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_dataset_and_recipe_of_the_readme_are_what_the_schema_allows(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text()
-    (block,) = re.findall(r"### Your own images\n.*?```yaml\n(.*?)```", text, re.DOTALL)
+def test_the_dataset_and_recipe_of_the_guide_are_what_the_schema_allows(tmp_path: Path) -> None:
+    text = (ROOT / "docs/how-to/own-data.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     path = tmp_path / "params.yaml"
     path.write_text(block)
     params = load_params(path)

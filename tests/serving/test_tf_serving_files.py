@@ -22,7 +22,11 @@ from serving import config, protocol
 from serving.embedded import flags as embedded
 
 FILES = Path(serving.__file__).parent / "tf_serving"
-GUIDE = FILES.parents[1] / "docs" / "serving.md"
+DOCS = FILES.parents[1] / "docs"
+GUIDE = "".join(
+    (DOCS / page).read_text(encoding="utf-8")
+    for page in ("how-to/tf-serving.md", "how-to/kubernetes.md", "serving.md")
+)
 METRICS = "/monitoring/prometheus/metrics"
 DEPLOYMENTS = ["compose.yaml", "kubernetes.yaml", "segtrail-serving.service"]
 # gRPC probes are on by default since 1.24 and settled since 1.27, which the guide asks for.
@@ -121,7 +125,7 @@ def test_monitoring_is_on_where_the_health_check_and_the_guide_look():
     assert found.prometheus_config.enable
     assert found.prometheus_config.path == METRICS
     assert METRICS in json.dumps(compose()["services"]["tensorflow-serving"]["healthcheck"])
-    assert f"8501{METRICS}" in GUIDE.read_text(encoding="utf-8")
+    assert f"8501{METRICS}" in GUIDE
     in_cluster = text_format.Parse(
         manifest("ConfigMap")["data"]["monitoring.config"], protocol.MonitoringConfig()
     )
@@ -201,9 +205,8 @@ def test_the_flags_are_flags_of_tf_serving(name):
 
 def test_flags_named_in_comments_and_in_the_guide_exist_too():
     text = "".join(path.read_text(encoding="utf-8") for path in sorted(FILES.iterdir()))
-    guide = GUIDE.read_text(encoding="utf-8")
     # With an underscore: what they name of other programs' options is written with hyphens.
-    named = set(re.findall(r"--([a-z]+(?:_[a-z]+)+)", text + guide))
+    named = set(re.findall(r"--([a-z]+(?:_[a-z]+)+)", text + GUIDE))
     assert {"enable_batching", "batching_parameters_file", "ssl_config_file"} <= named
     assert named - {"max_image_pixels", "max_concurrent_requests"} <= set(FLAGS)  # the stand-in's
 
@@ -481,7 +484,7 @@ def test_systemd_would_complain_about_a_setting_it_does_not_know(tmp_path):
 
 
 def guide_blocks():
-    return re.findall(r"```bash\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(r"```bash\n(.*?)```", GUIDE, re.DOTALL)
 
 
 def test_grpcurl_is_told_the_paths_that_the_client_uses():
@@ -528,7 +531,6 @@ def test_the_guides_requests_are_requests(tmp_path):
 
 
 def test_every_file_is_in_the_guides_table():
-    guide = GUIDE.read_text(encoding="utf-8")
     assert {path.name for path in FILES.iterdir()} == set(
-        re.findall(r"^\| `([\w.-]+)` \|", guide.split("## Start it")[0], re.MULTILINE)
+        re.findall(r"^\| `([\w.-]+)` \|", GUIDE.split("## Start it")[0], re.MULTILINE)
     )
