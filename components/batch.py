@@ -130,7 +130,7 @@ def batch(
         _say_what(promoted, source, sources, earlier)
         job = _job(promoted, output, earlier.run)
         places = chunks.write(sources.paths, earlier.done, output.todo)
-        pipeline.run(job, places, len(sources.paths), options)
+        pipeline.run(job, places, options)
         counts = _merge(job, len(places), sources, earlier)
         files = {path.name: sha256_file(path) for path in output.tables}
         write_json(output.about, facts | {"counts": counts, "files": files, "ended": _now()})

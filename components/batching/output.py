@@ -18,7 +18,7 @@ class Part(NamedTuple):
     """The rows of one chunk of images, until they are merged.
 
     Attributes:
-        run: Which run wrote it, from 1: a later one knows better.
+        run: Which run wrote it; a later one has a higher number, and knows better.
         number: Of the chunk.
         images: A Parquet file; written last, so that without it there is no part.
         objects: A Parquet file.

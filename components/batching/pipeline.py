@@ -31,7 +31,7 @@ class Job:
         task: What its masks tell.
         objects: The definition of an object.
         out: Where results go; all workers see it at this path.
-        run: Which run this is, from 1: see `components.batching.output.Part`.
+        run: Which run this is: see `components.batching.output.Part`.
         shared: Beam's handle of the loaded model, of which a process has one.
     """
 
@@ -60,13 +60,12 @@ def load(shared: Any, model: Path) -> SessionModel:
     return found
 
 
-def run(job: Job, places: Sequence[Place], images: int, options: Any) -> None:
+def run(job: Job, places: Sequence[Place], options: Any) -> None:
     """Segments all chunks, and tells how far it is.
 
     Args:
         job: What to do.
         places: The chunks, in `job.out.todo`.
-        images: How many there are in them.
         options: See `components.transforming.runners`.
 
     Raises:
@@ -75,7 +74,7 @@ def run(job: Job, places: Sequence[Place], images: int, options: Any) -> None:
     """
     import apache_beam as beam
 
-    with watched(job.out, job.run, images), running(options) as pipeline:
+    with watched(job.out, job.run, places), running(options) as pipeline:
         _ = (
             pipeline
             | beam.Create([tuple(place) for place in places])
@@ -91,9 +90,9 @@ def run(job: Job, places: Sequence[Place], images: int, options: Any) -> None:
         )
 
 
-def segment_chunk(place: tuple[int, int], job: Job) -> None:
+def segment_chunk(place: tuple[int, int, int], job: Job) -> None:
     """Segments the images of one chunk and writes its part: what a worker does."""
-    number, offset = place
+    chunk = Place(*place)
     segmenter = Segmenter(job.load, job.task, job.objects, job.version, job.out)
-    found = segmenter.segment(chunks.read(job.out.todo, Place(number, offset)))
-    parts.write(job.out.part(job.run, number), found, job.task)
+    found = segmenter.segment(chunks.read(job.out.todo, chunk))
+    parts.write(job.out.part(job.run, chunk.number), found, job.task)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from lineage import provenance
 from lineage.evidence import Evidence
 from lineage.ledger_head import Head
@@ -66,7 +68,8 @@ class Promoted:
             evidence.stored_files  # noqa: B018  (raises unless they are what was promoted)
             record, params = evidence.record, evidence.params
             run = provenance.byproducts(evidence.statement).get(provenance.RUN)
-        except (LineageError, NotChecked) as e:
+            objects = Objects.model_validate(params["objects"])
+        except (LineageError, NotChecked, ValidationError) as e:
             says = e.message if isinstance(e, LineageError) else str(e)
             hint = f"segtrail audit {recipe} --version {version}"
             raise LineageError(f"{recipe} v{version}: {says}", hint) from None
@@ -77,7 +80,7 @@ class Promoted:
             version,
             evidence.folder,
             record.model_digest,
-            Objects.model_validate(params["objects"]),
+            objects,
             {
                 "ledger_entry": record.seq,
                 "ledger_head": str(head) if head else None,

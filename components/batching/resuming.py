@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class Earlier:
         tables: `(images, objects)`: Parquet files, the merged ones first, then parts.
         done: The digests of each image.
         owner: The place in `tables` of each image's rows.
-        run: The number of the next run.
+        run: The number of the next run: see `components.batching.output.Part`.
     """
 
     tables: list[tuple[Path, Path]]
@@ -80,7 +81,8 @@ def earlier(out: Output, about: Mapping[str, Any] | None) -> Earlier:
             else:
                 done[row.image], owner[row.image] = row.digests, place
     owner = {image: owner[image] for image in done}
-    return Earlier(tables, done, owner, 1 + max((part.run for part in left), default=0))
+    now = time.time_ns() // 1_000_000  # a worker that outlived a killed run writes parts of that
+    return Earlier(tables, done, owner, max([now, *(part.run + 1 for part in left)]))
 
 
 def require_there(out: Output, done: Iterable[str], images: Collection[str]) -> None:

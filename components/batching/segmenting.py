@@ -126,15 +126,16 @@ class Segmenter:
 
     def _ask(self, images: Sequence[Read]) -> list[tuple[Read, Prediction] | Bad]:
         """Asks for all; where the model refuses, for each by itself: one fails them all."""
-        from tensorflow import errors
-
         if not images:
             return []
+        model = self.load()
+        from tensorflow import errors  # after the model, which imports it quietly
+
         outputs = ["mask_png", "probability_png", "height", "width"]
         outputs += ["labels_png", "count"] if self.task.has_objects else []
         asked = {"image_bytes": [image.asked for image in images]}
         try:
-            found = self.load().run("serving_default", asked, outputs)
+            found = model.run("serving_default", asked, outputs)
         except (errors.InvalidArgumentError, errors.ResourceExhaustedError) as e:
             if len(images) == 1:
                 (image,) = images

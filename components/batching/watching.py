@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from components.batching.chunks import CHUNK
+from components.batching.chunks import Place
 from components.batching.output import Output
 from segtrail.progress import say
 
@@ -17,15 +17,15 @@ _LOOKS = 7  # over which the rate is taken
 
 
 @contextmanager
-def watched(out: Output, run: int, images: int) -> Iterator[None]:
+def watched(out: Output, run: int, places: Sequence[Place]) -> Iterator[None]:
     """Says in a line now and then how many images are done, how fast, and how long it takes."""
-    over = threading.Event()
+    over, images = threading.Event(), sum(place.images for place in places)
     looks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_LOOKS)
 
     def watch() -> None:
         while not over.wait(EVERY_S):
-            written = sum(1 for part in out.parts() if part.run == run)
-            looks.append((time.monotonic(), min(images, written * CHUNK)))
+            done = sum(places[part.number].images for part in out.parts() if part.run == run)
+            looks.append((time.monotonic(), done))
             say(line(looks, images))
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from components.batching import merging, sources, watching
+from components.batching import chunks, merging, sources, watching
 from components.batching.measuring import image_schema, measure, object_schema
 from components.batching.output import Output
 from segtrail.errors import DataError
@@ -71,6 +71,21 @@ def test_no_two_images_share_a_file_of_results(names):
     files = [file(name) for name in relative for file in (out.mask, out.labels)]
     assert len(set(files)) == 2 * len(relative)
     assert out.mask("a/b.png") == Path("/out/masks/a/b.png.mask.png")
+
+
+def test_a_chunk_ends_after_so_many_images_or_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 3)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 100)
+    paths = {}
+    for number, size in enumerate((10, 10, 10, 99, 1, 500, None, 5)):
+        paths[f"é {number}\n"] = str(tmp_path / str(number))
+        if size is not None:  # one is gone by now
+            (tmp_path / str(number)).write_bytes(bytes(size))
+    done = {"é 1\n": chunks.Digests("a", "b", None)}
+    places = chunks.write(paths, done, tmp_path / "todo")
+    assert [place.images for place in places] == [3, 2, 1, 2]
+    read = [image for place in places for image in chunks.read(tmp_path / "todo", place)]
+    assert read == [chunks.Image(name, path, done.get(name)) for name, path in paths.items()]
 
 
 def test_a_folder_that_is_called_like_a_result_is_refused(tmp_path):
