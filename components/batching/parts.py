@@ -34,19 +34,20 @@ def write(part: Part, found: Iterable[Done | Bad | Kept], task: Task) -> None:
     from pyarrow import parquet
 
     rows: list[dict[str, Any]] = []
-    objects = [pd.DataFrame(columns=object_schema().names)]
+    objects = []
     for each in found:
         if isinstance(each, Done):
             rows.append(each.row)
-            objects.append(each.objects)
+            if len(each.objects):
+                objects.append(each.objects)
         elif isinstance(each, Bad):
             rows.append({"image": each.name, "sha256": each.sha256, _PROBLEM: each.problem})
     schema = image_schema(task).append(pa.field(_PROBLEM, pa.string()))
-    measured = [
-        pa.Table.from_pandas(table, object_schema(), preserve_index=False) for table in objects
-    ]
+    measured = object_schema().empty_table()
+    if objects:
+        measured = pa.Table.from_pandas(pd.concat(objects), measured.schema, preserve_index=False)
     with atomic_path(part.objects) as aside:
-        parquet.write_table(pa.concat_tables(measured).replace_schema_metadata(), aside)
+        parquet.write_table(measured.replace_schema_metadata(), aside)
     with atomic_path(part.images) as aside:
         parquet.write_table(pa.Table.from_pylist(rows, schema), aside)
 
