@@ -10,6 +10,7 @@ import typer
 from cli import (
     audit,
     augment,
+    batch,
     compare,
     data,
     demo,
@@ -55,6 +56,7 @@ app = typer.Typer(
       segtrail retrain --recipe nuclei
       segtrail serve &
       segtrail predict cells.png --recipe nuclei
+      segtrail batch plates/ results/ --recipe nuclei
       segtrail audit nuclei
     """,
     no_args_is_help=True,
@@ -64,7 +66,8 @@ app = typer.Typer(
 )
 for _command in (
     demo.demo, fetch_data.fetch_data, ingest.ingest, pipeline.retrain, serve.serve,
-    predict.predict, status.status, doctor.doctor, augment.augment, audit.audit, pipeline.deploy,
+    predict.predict, batch.batch, status.status, doctor.doctor, augment.augment, audit.audit,
+    pipeline.deploy,
 ):  # fmt: skip
     app.command()(_command)
 for _command in stages.COMMANDS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +51,41 @@ TlsNameOption = Annotated[
 ImagesArgument = Annotated[
     list[Path], typer.Argument(metavar="IMAGE...", help="PNG, JPEG, BMP or TIFF files.")
 ]
+RunnerOption = Annotated[
+    str, typer.Option("--runner", envvar="SEGTRAIL_RUNNER", help="A Beam runner.")
+]
+RunnerOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--runner-option",
+        metavar="KEY[=VALUE]",
+        envvar="SEGTRAIL_RUNNER_OPTIONS",
+        help="A Beam pipeline option; may be repeated.",
+    ),
+]
+
+
+def runner_options(given: list[str] | None) -> tuple[str, ...]:
+    """Returns Beam pipeline options as they were given.
+
+    Raises:
+        BadParameter: One is neither `KEY=VALUE` nor `KEY`.
+    """
+    for option in given or ():
+        if not re.match(r"[A-Za-z]\w*(=|$)", option):
+            raise typer.BadParameter(f"expected KEY=VALUE or KEY, got {option!r}")
+    return tuple(given or ())
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its chatter."""
+    from model.hardware.machine import look
+    from segtrail.quiet import import_quietly
+
+    if not look().gpus:
+        # TensorFlow tells of a GPU that is not there as of a failure
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import_quietly("tensorflow")
 
 
 def check_recipe(workspace: Workspace, recipe: str) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from cli.options import RecipeOption
+from cli.options import (
+    RecipeOption,
+    RunnerOption,
+    RunnerOptionsOption,
+    import_tensorflow,
+    runner_options,
+)
+from components.transforming.runners import IN_PROCESS
 from segtrail.errors import SegtrailError, StageError
 from segtrail.workspace import Workspace
 
@@ -22,16 +27,11 @@ def workspace_of(recipe: str) -> Workspace:
     Raises:
         ConfigError: `params.yaml` is wrong or has no such recipe.
     """
-    from model.hardware.machine import look
     from segtrail.params import load_recipe
-    from segtrail.quiet import import_quietly
 
     workspace = Workspace.find()
     load_recipe(workspace, recipe)
-    if not look().gpus:
-        # TensorFlow tells of a GPU that is not there as of a failure
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import_quietly("tensorflow")
+    import_tensorflow()
     return workspace
 
 
@@ -66,18 +66,8 @@ def validate(recipe: RecipeOption) -> None:
 
 def transform(
     recipe: RecipeOption,
-    runner: Annotated[
-        str, typer.Option("--runner", envvar="SEGTRAIL_RUNNER", help="A Beam runner.")
-    ] = "FnApiRunner",
-    runner_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--runner-option",
-            metavar="KEY[=VALUE]",
-            envvar="SEGTRAIL_RUNNER_OPTIONS",
-            help="A Beam pipeline option; may be repeated.",
-        ),
-    ] = None,
+    runner: RunnerOption = IN_PROCESS,
+    runner_option: RunnerOptionsOption = None,
     staging: Annotated[
         str | None,
         typer.Option(
@@ -97,10 +87,7 @@ def transform(
       segtrail transform --recipe nuclei --runner FlinkRunner \\
           --runner-option flink_master=flink:8081
     """
-    options = tuple(runner_option or ())
-    for option in options:
-        if not re.match(r"[A-Za-z]\w*(=|$)", option):
-            raise typer.BadParameter(f"expected KEY=VALUE or KEY, got {option!r}")
+    options = runner_options(runner_option)
     workspace = workspace_of(recipe)
 
     from components.transform import transform as run

@@ -61,7 +61,9 @@ class ObjectWriter:
             table.insert(0, "image", answer.example.image)
             table.insert(1, "slice", answer.example.slice)
             table.insert(2, "class", name)
-            table["confidence"] = _means(answer.probability[..., plane], predicted)[table["label"]]
+            table["confidence"] = mean_probabilities(answer.probability[..., plane], predicted)[
+                table["label"]
+            ]
             tables.append(table)
         self._append(pd.concat(tables))
 
@@ -83,10 +85,15 @@ class ObjectWriter:
             self._writer.close()
 
 
-def _means(
+def mean_probabilities(
     probability: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint16]
 ) -> npt.NDArray[np.float64]:
-    """Returns the mean probability of each id, 0 to 1; 0 of ids that are not there."""
+    """Returns the mean probability of each id, 0 to 1; 0 of ids that are not there.
+
+    Args:
+        probability: uint8 `[H, W]`, 255 is certain.
+        labels: uint16 `[H, W]`, ids, 0 background.
+    """
     sums = np.bincount(labels.ravel(), weights=probability.ravel())
     return np.asarray(sums / np.maximum(np.bincount(labels.ravel()), 1) / 255)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from components.transforming.cutting import AT_ONCE, decode_all, make_tiles, to_record_batch
+from components.transforming.runners import running
 from model.preprocessing import HISTOGRAM, IMAGE, LEVELS, make_preprocessing_fn
 from segtrail.artifacts import TRAIN, VALIDATION
 from segtrail.colour import CHANNELS
-from segtrail.errors import ConfigError, StageError
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.task import Task
 
@@ -47,7 +45,7 @@ def run(
     from apache_beam.io.filesystems import FileSystems
 
     prefixes = {split: FileSystems.join(staging, f"tiles-{split}") for split in records}
-    with _pipeline(pipeline_options) as pipeline, tft_beam.Context(temp_dir=staging):
+    with running(pipeline_options) as pipeline, tft_beam.Context(temp_dir=staging):
         for split in (TRAIN, VALIDATION):
             images = (
                 pipeline
@@ -96,34 +94,6 @@ def tensor_config(options: Preprocessing) -> Any:
             HISTOGRAM: tf.TensorSpec([None, levels], tf.int64),
         },
     )
-
-
-@contextmanager
-def _pipeline(options: Any) -> Iterator[Any]:
-    """Yields a pipeline, and runs it; what goes wrong is told in a line."""
-    import apache_beam as beam
-
-    runner = options.view_as(beam.options.pipeline_options.StandardOptions).runner
-    try:
-        pipeline = beam.Pipeline(options=options)
-    except (ValueError, ImportError, AttributeError) as e:
-        raise ConfigError(
-            f"--runner {runner}: {e}", "docs/runners.md says what each runner needs"
-        ) from None
-    yield pipeline
-    try:
-        pipeline.run().wait_until_finish()
-    except (Exception, SystemExit) as e:
-        raise StageError(
-            f"{runner} failed: {type(e).__name__}: {_end_of(str(e))}",
-            "docs/runners.md says what each runner needs; FnApiRunner runs in this process",
-        ) from e
-
-
-def _end_of(message: str, longest: int = 1500) -> str:
-    """Returns the last lines of what Beam says, which are its workers'."""
-    message = message.strip()
-    return message if len(message) <= longest else "…" + message[-longest:]
 
 
 def _shards(prefix: str) -> list[str]:

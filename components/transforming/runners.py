@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from segtrail.errors import ConfigError
+from segtrail.errors import ConfigError, StageError
 from segtrail.words import near
 
 IN_PROCESS = "FnApiRunner"  # "DirectRunner" may download another one
@@ -47,6 +48,33 @@ def beam_options(runner: str, options: Sequence[str]) -> Any:
     return parsed
 
 
+@contextmanager
+def running(options: Any) -> Iterator[Any]:
+    """Yields a pipeline, and runs it; what goes wrong is told in a line.
+
+    Raises:
+        ConfigError: The runner cannot be had.
+        StageError: It failed.
+    """
+    import apache_beam as beam
+
+    runner = options.view_as(beam.options.pipeline_options.StandardOptions).runner
+    try:
+        pipeline = beam.Pipeline(options=options)
+    except (ValueError, ImportError, AttributeError) as e:
+        raise ConfigError(
+            f"--runner {runner}: {e}", "docs/runners.md says what each runner needs"
+        ) from None
+    yield pipeline
+    try:
+        pipeline.run().wait_until_finish()
+    except (Exception, SystemExit) as e:
+        raise StageError(
+            f"{runner} failed: {type(e).__name__}: {_end_of(str(e))}",
+            "docs/runners.md says what each runner needs; FnApiRunner runs in this process",
+        ) from e
+
+
 def _check_runner(runner: str, known: Sequence[str]) -> None:
     from apache_beam.runners.runner import PipelineRunner
 
@@ -71,3 +99,9 @@ def _check_runner(runner: str, known: Sequence[str]) -> None:
         raise ConfigError(f"--runner {runner}: cannot be imported: {e}", _DOCS) from None
     if not (isinstance(found, type) and issubclass(found, PipelineRunner)):
         raise ConfigError(f"--runner {runner}: expected a subclass of Beam's PipelineRunner", _DOCS)
+
+
+def _end_of(message: str, longest: int = 1500) -> str:
+    """Returns the last lines of what Beam says, which are its workers'."""
+    message = message.strip()
+    return message if len(message) <= longest else "…" + message[-longest:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from segtrail.session_errors import one_line
 from serving.embedded.call import Arrays, Call
 from serving.embedded.image_check import IMAGES, check_images
 from serving.embedded.refusal import FAILED_PRECONDITION, INVALID_ARGUMENT, Refusal, code_of
@@ -25,9 +25,6 @@ v1 = tf.compat.v1
 
 DEFAULT_SIGNATURE = "serving_default"
 WARMUP = "assets.extra/tf_serving_warmup_requests"
-_PLACES = re.compile(r"\{\{(?:function_node|node) [^}]*\}\}\s*")
-_NO_NEWS = re.compile(r"Graph execution error:|\d+ root error\(s\) found\.")
-_FIRST = re.compile(r"^\(0\) [A-Za-z_ ]+: ")
 
 
 class LoadedModel:
@@ -136,9 +133,9 @@ class LoadedModel:
         try:
             found = self._session.run(fetch, feed, options=options)
         except tf.errors.OpError as e:
-            refusal = Refusal(code_of(e.error_code), _one_line(e.message))
+            refusal = Refusal(code_of(e.error_code), one_line(e.message))
         except (TypeError, ValueError) as e:
-            refusal = Refusal(INVALID_ARGUMENT, _one_line(str(e)))
+            refusal = Refusal(INVALID_ARGUMENT, one_line(str(e)))
         else:
             return {alias: np.asarray(value) for alias, value in found.items()}
         if blame and IMAGES in call.inputs and refusal.code == INVALID_ARGUMENT:
@@ -168,18 +165,3 @@ class LoadedModel:
                 request = log.predict_log.request
                 spec = request.model_spec
                 self.compute(self.call(spec.signature_name, request.inputs, request.output_filter))
-
-
-def _one_line(text: str) -> str:
-    """Returns what went wrong, without where in the graph and in whose Python.
-
-    A session of Python writes `Graph execution error:`, for a node whose Python it knows also
-    `Detected at ... Node: 'name'`, and then what the C++ session said.
-    """
-    _, marker, after = text.partition("\nNode: ")
-    lines = after.splitlines()[1:] if marker else text.splitlines()
-    for line in lines:
-        said = " ".join(_PLACES.sub("", line).split())
-        if said and not _NO_NEWS.fullmatch(said):
-            return _FIRST.sub("", said)
-    return "the session failed without a word"
