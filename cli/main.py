@@ -20,6 +20,7 @@ from cli import (
     keys,
     ledger,
     pipeline,
+    platform,
     predict,
     promotion,
     report,
@@ -48,6 +49,8 @@ app = typer.Typer(
       segtrail serve &
       segtrail predict cells.png --recipe nuclei
       segtrail audit nuclei
+    Servers of your own (Prefect, a worker, MLflow, the model server):
+      segtrail up
     """,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -57,6 +60,7 @@ app = typer.Typer(
 for _command in (
     demo.demo, fetch_data.fetch_data, ingest.ingest, pipeline.retrain, serve.serve,
     predict.predict, status.status, doctor.doctor, augment.augment, audit.audit, pipeline.deploy,
+    platform.up, platform.down, platform.logs,
 ):  # fmt: skip
     app.command()(_command)
 for _command in stages.COMMANDS:

@@ -63,12 +63,14 @@ def deploy(
 ) -> None:
     """Retrain on a schedule, by a Prefect worker.
 
-    The worker runs in a clone and on a branch of its own. Needs a Prefect server, named by
-    PREFECT_API_URL.
+    The worker runs in a clone and on a branch of its own. Needs a Prefect server: that of
+    segtrail up, which has a worker too, or the one that PREFECT_API_URL names.
 
     \b
-    Example:
-      prefect server start --background
+    Examples:
+      segtrail up
+      segtrail deploy --recipe nuclei --cron "0 3 * * 1"
+    With a server of your own:
       export PREFECT_API_URL=http://127.0.0.1:4200/api
       segtrail deploy --recipe nuclei --cron "0 3 * * 1"
       prefect worker start --pool segtrail

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flows import clone
-from flows.environment import child_environment
+from flows.environment import child_environment, platform_server
+from flows.platform.programs import POOL
 from segtrail.errors import ConfigError
 from segtrail.progress import say
 from segtrail.workspace import HOME_VARIABLE, Workspace
@@ -33,21 +34,25 @@ def deploy(workspace: Workspace, recipe: str, cron: str | None, work_pool: str) 
         ConfigError: No Prefect server is named, or the cron line is not one.
         WorkspaceError: The worker's clone could not be made.
     """
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    if not (url := PREFECT_API_URL.value()):
+    named = PREFECT_API_URL.value()
+    if not (url := named or platform_server(workspace)):
         raise ConfigError(
             "no Prefect server: a schedule needs one that keeps running",
-            "prefect server start --background; export PREFECT_API_URL=http://127.0.0.1:4200/api",
+            "segtrail up   (or: prefect server start --background; "
+            "export PREFECT_API_URL=http://127.0.0.1:4200/api)",
         )
     _check_cron(cron)
-    _ensure_pool(work_pool)
-    root = clone.prepare(workspace, recipe)
-    say(f"worker's clone: {root}, branch {clone.branch(recipe)}")
-    found = _register(workspace, root, recipe, cron, work_pool)
+    with temporary_settings({PREFECT_API_URL: url}):
+        _ensure_pool(work_pool)
+        root = clone.prepare(workspace, recipe)
+        say(f"worker's clone: {root}, branch {clone.branch(recipe)}")
+        found = _register(workspace, root, recipe, cron, work_pool)
     when = f"at {cron!r}" if cron else f"when asked: prefect deployment run retrain/{recipe}"
     say(f"retrain/{recipe} is registered with {url}; runs {when}")
-    say(f"start a worker: prefect worker start --pool {work_pool}")
+    if named or work_pool != POOL:
+        say(f"start a worker: prefect worker start --pool {work_pool}")
     return found
 
 
