@@ -37,7 +37,7 @@ def up(
 
     workspace = Workspace.find()
     settings = load_params(workspace.params).platform
-    if settings.host != "127.0.0.1":
+    if settings.host not in ("127.0.0.1", "localhost"):
         print(
             f"warning: platform.host is {settings.host}: Prefect and MLflow have no passwords; "
             "whoever reaches their ports can run code here and change what is recorded",

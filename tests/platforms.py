@@ -56,10 +56,13 @@ class Place:
     def said(self) -> str:
         return "".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
-    def pids(self) -> dict[str, int]:
+    def plan(self) -> plan.Plan:
         found = plan.read(Workspace(self.root, self.root))
         assert found is not None
-        return {name: state.pid for name, state in supervisor.states(found).items()}
+        return found
+
+    def pids(self) -> dict[str, int]:
+        return {name: state.pid for name, state in supervisor.states(self.plan()).items()}
 
     def listening(self) -> list[int]:
         return [port for port in self.ports.values() if listens(port)]

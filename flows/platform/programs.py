@@ -56,6 +56,10 @@ def environment(plan: Plan, name: str, given: Mapping[str, str] = os.environ) ->
     env = {**child_environment(plan.root), HOME_VARIABLE: str(home)}
     env = {key: value for key, value in env.items() if key not in hidden}
     env.setdefault("PREFECT_HOME", str(home / ".prefect"))
+    if name == PREFECT:
+        # Without a password, so pages of other sites must not speak to it through a browser.
+        own = [f"http://{host}:{settings.ports.prefect}" for host in (plan.host, "localhost")]
+        env.setdefault("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", ",".join(own))
     if name == PREFECT and (database := given.get(settings.prefect_database)):
         env[PREFECT_VARIABLE] = database
     if name == MLFLOW:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-from flows.platform import programs, remains
+from flows.platform import health, programs, remains
 from flows.platform.plan import Plan
 
 _RUN = "PREFECT__FLOW_RUN_ID"
@@ -29,6 +29,9 @@ def here(plan: Plan) -> set[UUID]:
 def cancel(plan: Plan, say: Callable[[str], None]) -> None:
     """Has Prefect cancel the runs of this worker, and waits until it has."""
     if not (running := here(plan)):
+        return
+    if not health.of(plan, programs.PREFECT):
+        say("Prefect does not answer: it will not hear that the worker's run is cut off")
         return
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, temporary_settings

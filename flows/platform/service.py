@@ -116,8 +116,6 @@ def down(workspace: Workspace) -> bool:
             if supervisor.states(found)[programs.WORKER].pid:
                 runs.cancel(found, say)
                 supervisor.stop(found, programs.WORKER)
-            for name in _ORDER[1:]:
-                supervisor.stop(found, name)
             supervisor.shut_down(found)
             while supervisor.runs(found):
                 time.sleep(_POLL_S)

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import psutil
@@ -24,6 +25,13 @@ from flows.platform.plan import Plan
 from segtrail.errors import ConfigError
 from segtrail.settings.platform import MLFLOW_VARIABLE, PREFECT_VARIABLE, Platform
 from segtrail.workspace import Workspace
+
+
+def may_ask(api: str, page: str) -> bool:
+    """Whether a browser lets what comes from `page` ask Prefect."""
+    request = urllib.request.Request(f"{api}/health", headers={"Origin": page})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return answer.headers.get("Access-Control-Allow-Origin") in ("*", page)
 
 
 def healthy(port: int) -> bool:
@@ -47,6 +55,8 @@ def test_all_of_it_up_watched_and_down(places, tmp_path, patiently):
     assert f"export PREFECT_API_URL={place.prefect}\n" in said
     assert get(f"{place.prefect}/health") == b"true"
     assert get(f"{place.mlflow}/health") == b"OK"
+    assert may_ask(place.prefect, place.prefect.removesuffix("/api"))
+    assert not may_ask(place.prefect, "http://elsewhere.example")
     for path in place.folder.iterdir():
         if path.name != "lock":
             assert path.stat().st_mode & 0o077 == 0, path
@@ -72,6 +82,7 @@ def test_all_of_it_up_watched_and_down(places, tmp_path, patiently):
     ]
     assert "mlflow  | " in place.segtrail("logs").stdout
 
+    supervisor.stop(place.plan(), "mlflow")  # what has ended is in nobody's way
     assert place.segtrail("down").stdout == "stopped\n"
     assert place.listening() == []
     assert place.left() == []
