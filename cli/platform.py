@@ -21,8 +21,8 @@ def up(
     """Start Prefect, a worker, MLflow and a model server.
 
     In the background, watched: what ends is started again. Waits until each answers. Given again,
-    it starts what is missing. Hosts, ports and databases are platform's in params.yaml; all listens
-    on this machine alone unless that says otherwise. Logs and state: .segtrail/up/.
+    it starts what is missing. Ports and databases are those of platform in params.yaml. Prefect
+    and MLflow answer this machine alone unless that says otherwise. Logs: .segtrail/up/.
 
     \b
     Examples:
@@ -32,8 +32,11 @@ def up(
       segtrail logs worker --follow
       segtrail down
     """
+    import shutil
+
     from flows.platform import service
     from segtrail.params import load_params
+    from serving.launch import TF_SERVING
 
     workspace = Workspace.find()
     settings = load_params(workspace.params).platform
@@ -41,6 +44,12 @@ def up(
         print(
             f"warning: platform.host is {settings.host}: Prefect and MLflow have no passwords; "
             "whoever reaches their ports can run code here and change what is recorded",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    if shutil.which(TF_SERVING):
+        print(
+            "warning: TF Serving listens on all addresses: whoever reaches port "
+            f"{settings.ports.serving} of this machine can ask the models",
             file=sys.stderr, flush=True,
         )  # fmt: skip
     if not foreground:

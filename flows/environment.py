@@ -9,8 +9,6 @@ from pathlib import Path
 from segtrail import telemetry
 from segtrail.workspace import Workspace
 
-PREFECT_PLACES = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE")
-
 
 def child_environment(root: Path) -> dict[str, str]:
     """Returns the environment of a stage's process.
@@ -53,11 +51,12 @@ def standing_server(workspace: Workspace) -> dict[str, str] | None:
     Returns:
         Empty where the environment names a server already; None where there is none.
     """
-    if any(os.environ.get(name) for name in PREFECT_PLACES):
+    if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_PROFILE"):
         return {}
+    home = os.environ.get("PREFECT_HOME")
     if url := platform_server(workspace):
-        return {"PREFECT_HOME": str(workspace.home / ".prefect"), "PREFECT_API_URL": url}
-    return None
+        return {"PREFECT_HOME": home or str(workspace.home / ".prefect"), "PREFECT_API_URL": url}
+    return {} if home else None
 
 
 def platform_server(workspace: Workspace) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -97,8 +98,9 @@ def forget(workspace: Workspace) -> None:
     """Takes the plan away, once nothing of it runs."""
     if (plan := read(workspace)) is not None:
         plan.socket.unlink(missing_ok=True)
-        if plan.socket.parent != workspace.platform and plan.socket.parent.is_dir():
-            plan.socket.parent.rmdir()
+        if plan.socket.parent != workspace.platform:
+            with contextlib.suppress(OSError):
+                plan.socket.parent.rmdir()
     (workspace.platform / FILE).unlink(missing_ok=True)
 
 

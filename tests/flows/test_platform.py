@@ -282,3 +282,23 @@ def test_a_process_is_known_by_its_mark_alone(tmp_path):
         finally:
             mine.kill()
             its.kill()
+
+
+def test_a_log_is_followed_into_the_file_after_it(places, tmp_path, work_beside, patiently):
+    place = places(tmp_path / "ws")
+    assert "no log of mlflow" in place.segtrail("logs", "mlflow").stderr
+    assert "expected one of prefect, mlflow" in place.segtrail("logs", "mflow").stderr
+    place.folder.mkdir(parents=True, exist_ok=True)
+    log, said = place.folder / "mlflow.log", tmp_path / "said"
+    log.write_text("one\ntwo\n")
+    command = [sys.executable, "-m", "cli", "logs", "mlflow", "--follow"]
+    with work_beside(command, said, place.env, place.root):
+        patiently(lambda: said.read_text() == "one\ntwo\n", 60)
+        with log.open("a") as f:
+            f.write("thr")
+            f.flush()
+            f.write("ee\n")
+        patiently(lambda: said.read_text().endswith("three\n"), 60)
+        log.rename(place.folder / "mlflow.log.1")  # as supervisord does
+        log.write_text("four\n")
+        patiently(lambda: said.read_text() == "one\ntwo\nthree\nfour\n", 60)
