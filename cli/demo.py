@@ -91,13 +91,11 @@ def _print_end(workspace: Workspace, asked: Path, times: list[tuple[str, float]]
     def short(path: Path) -> str:
         return str(path.relative_to(workspace.root))
 
-    prefect = "" if _own_prefect() else "PREFECT_HOME=$PWD/.prefect "
     places = {
         f"{short(asked)}/*.overlay.png": "what the server answered",
         f"{short(artifacts)}/evaluation/worst.png": "the worst test images, with the truth",
         f"{short(artifacts)}/validation/data_docs/index.html": "what is expected of the data",
-        "mlflow ui --backend-store-uri sqlite:///mlflow.db": "the training runs",
-        f"{prefect}prefect server start": "the flow's runs",
+        "segtrail up": "the flow's runs and the training runs, as pages",
         "segtrail status": "where everything stands",
     }
     width = max(map(len, places))
@@ -107,11 +105,3 @@ def _print_end(workspace: Workspace, asked: Path, times: list[tuple[str, float]]
     total = sum(seconds for _, seconds in times)
     parts = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in times)
     print(f"\n{total:.0f} s: {parts}")
-
-
-def _own_prefect() -> bool:
-    import os
-
-    from flows.environment import PREFECT_PLACES
-
-    return any(os.environ.get(name) for name in PREFECT_PLACES)

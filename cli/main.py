@@ -22,6 +22,7 @@ from cli import (
     ledger,
     monitor,
     pipeline,
+    platform,
     predict,
     promotion,
     report,
@@ -58,6 +59,8 @@ app = typer.Typer(
       segtrail predict cells.png --recipe nuclei
       segtrail batch plates/ results/ --recipe nuclei
       segtrail audit nuclei
+    Servers of your own (Prefect, a worker, MLflow, the model server):
+      segtrail up
     """,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -67,7 +70,7 @@ app = typer.Typer(
 for _command in (
     demo.demo, fetch_data.fetch_data, ingest.ingest, pipeline.retrain, serve.serve,
     predict.predict, batch.batch, status.status, doctor.doctor, augment.augment, audit.audit,
-    pipeline.deploy,
+    pipeline.deploy, platform.up, platform.down, platform.logs,
 ):  # fmt: skip
     app.command()(_command)
 for _command in stages.COMMANDS:

@@ -68,14 +68,17 @@ def deploy(
 ) -> None:
     """Retrain, ingest and monitor on a schedule, by a Prefect worker.
 
-    Registers the flows of the recipe and of its dataset with the server that PREFECT_API_URL
-    names; again updates them. What runs when, what starts a retraining besides, retries and
-    time-outs are the recipe's operations and the dataset's inbox in params.yaml. The worker runs
-    them in clones and on branches of its own. See docs/operations.md.
+    Registers the flows of the recipe and of its dataset with the Prefect server of segtrail up,
+    which has a worker too, or with the one that PREFECT_API_URL names; again updates them. What
+    runs when, what starts a retraining besides, retries and time-outs are the recipe's operations
+    and the dataset's inbox in params.yaml. The worker runs them in clones and on branches of its
+    own. See docs/operations.md.
 
     \b
     Examples:
-      prefect server start --background
+      segtrail up
+      segtrail deploy --recipe nuclei --schedule "0 3 * * 1"
+    With a server of your own:
       export PREFECT_API_URL=http://127.0.0.1:4200/api
       segtrail deploy --recipe nuclei --schedule "0 3 * * 1"
       prefect worker start --pool segtrail

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.platform import print_servers
 from cli.serve import warn_of_other_stores
 from segtrail.artifacts import SPLITS
 from segtrail.errors import EXIT_USAGE, ConfigError, DataError
@@ -65,6 +66,8 @@ def status(
         ("recipe", "examples", "trained", "test", "gate", "infra", "champion", "server"),
         [_recipe(workspace, name, recipe) for name, recipe in sorted(params.recipes.items())],
     )
+    print()
+    print_servers(workspace)
     warn_of_other_stores(workspace)
     if wrong:
         raise typer.Exit(EXIT_USAGE)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from flows import automations, clone, schedules, server, work_pool
-from flows.environment import child_environment
+from flows.environment import child_environment, platform_server
+from flows.platform.programs import POOL
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say
 from segtrail.workspace import HOME_VARIABLE, Workspace
@@ -76,19 +77,20 @@ def deploy(workspace: Workspace, recipe: str, when: str | None, pool: str) -> li
         ConfigError: No Prefect server is named, or a schedule is none.
         WorkspaceError: A worker's clone could not be made.
     """
-    url = server.require()
     wanted = deployments(workspace, recipe, when)
     for each in wanted:
         schedules.check(each.when, each.name)
-    kind = work_pool.ensure(pool)
-    roots = {name: clone.prepare(workspace, name) for name in sorted({d.clone for d in wanted})}
-    automations.crash_what_is_silent()
-    for each in wanted:
-        _register(workspace, each, roots[each.clone], pool)
-        at = f"runs {schedules.says(each.when, each.timezone)}" if each.when else "runs when asked"
-        say(f"{each.name}: {at}, in {roots[each.clone]}")
+    with server.required(workspace) as url:
+        kind = work_pool.ensure(pool)
+        clones = sorted({each.clone for each in wanted})
+        roots = {name: clone.prepare(workspace, name) for name in clones}
+        automations.crash_what_is_silent()
+        for each in wanted:
+            _register(workspace, each, roots[each.clone], pool)
+            at = schedules.says(each.when, each.timezone) if each.when else "when asked"
+            say(f"{each.name}: runs {at}, in {roots[each.clone]}")
     say(f"registered with {url}; by hand: prefect deployment run {wanted[0].name}")
-    if kind == work_pool.PROCESS:
+    if kind == work_pool.PROCESS and (pool != POOL or url != platform_server(workspace)):
         say(f"start a worker: prefect worker start --pool {pool}")
     return [each.name for each in wanted]
 

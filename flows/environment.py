@@ -9,8 +9,6 @@ from pathlib import Path
 from segtrail import telemetry
 from segtrail.workspace import Workspace
 
-PREFECT_PLACES = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE")
-
 
 def child_environment(root: Path) -> dict[str, str]:
     """Returns the environment of a stage's process.
@@ -34,14 +32,38 @@ def _before(first: str, rest: str | None) -> str:
 def prefect_environment(workspace: Workspace) -> dict[str, str]:
     """Returns what Prefect needs to be told before it is imported.
 
-    Without a server of one's own, a temporary one starts for the run and keeps its history in
+    Without a standing server a temporary one starts for the run and keeps its history in
     `<workspace>/.prefect`; what it does not need there is left off, which halves its start.
     """
-    if any(os.environ.get(name) for name in PREFECT_PLACES):
-        return {}
+    if (standing := standing_server(workspace)) is not None:
+        return standing
     return {
         "PREFECT_HOME": str(workspace.home / ".prefect"),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
+
+
+def standing_server(workspace: Workspace) -> dict[str, str] | None:
+    """Returns what leads to a Prefect server of one's own, or to that of `segtrail up`.
+
+    Returns:
+        Empty where the environment names a server already; None where there is none.
+    """
+    if os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_PROFILE"):
+        return {}
+    home = os.environ.get("PREFECT_HOME")
+    if url := platform_server(workspace):
+        return {"PREFECT_HOME": home or str(workspace.home / ".prefect"), "PREFECT_API_URL": url}
+    return {} if home else None
+
+
+def platform_server(workspace: Workspace) -> str | None:
+    """Returns the address of the Prefect server of `segtrail up`; None where it does not answer."""
+    from flows.platform import health, programs, service
+
+    plan = service.running(workspace)
+    if plan is None or not health.of(plan, programs.PREFECT):
+        return None
+    return plan.prefect_api

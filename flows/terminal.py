@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from flows import outcome, stages
-from flows.environment import child_environment, prefect_environment
+from flows.environment import child_environment, prefect_environment, standing_server
 from flows.process import leashed
 from segtrail.lock import flow_lock
 from segtrail.progress import say
@@ -20,7 +20,7 @@ def already_done(workspace: Workspace, recipe: str) -> bool:
     A run without a Prefect server of one's own would start a temporary one, ten seconds and
     more, to record that nothing happened.
     """
-    if not prefect_environment(workspace):
+    if standing_server(workspace) is not None:
         return False
     with flow_lock(workspace, say) as lock:
         plan = stages.ask(workspace.root, recipe, [lock])

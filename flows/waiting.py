@@ -91,29 +91,29 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
         WorkspaceError: The worker's clone is not here.
         StageError: The approval was refused.
     """
-    server.require()
-    found = [each for each in _suspended() if str(each.id).startswith(run.lower())]
-    if len(found) != 1:
-        raise ConfigError(
-            f"{run}: {len(found)} runs that wait for an approval have such an id",
-            "prefect flow-run ls --state Suspended",
-        )
-    [waiting] = found
-    recipe = waiting.parameters["recipe"]
-    root = clone.folder(workspace, recipe)
-    if not root.is_dir():
-        raise WorkspaceError(
-            f"{root}: the clone that the run {run} works in is not here",
-            "run this in the workspace on the worker's machine",
-        )
-    command = steps.own_command(["approve", "--recipe", recipe, "--by", by, "--reason", reason])
-    said: list[str] = []
-    environment = {**child_environment(root), HOME_VARIABLE: str(workspace.home)}
-    done = process.run(command, root, said.append, environment=environment)
-    if done.code:
-        raise as_error(done, "approve")
-    resume_flow_run(waiting.id, run_input={"by": by, "reason": reason})
-    return "\n".join([*said, f"the run {str(waiting.id)[:_SHORT]} goes on"])
+    with server.required(workspace):
+        found = [each for each in _suspended() if str(each.id).startswith(run.lower())]
+        if len(found) != 1:
+            raise ConfigError(
+                f"{run}: {len(found)} runs that wait for an approval have such an id",
+                "prefect flow-run ls --state Suspended",
+            )
+        [waiting] = found
+        recipe = waiting.parameters["recipe"]
+        root = clone.folder(workspace, recipe)
+        if not root.is_dir():
+            raise WorkspaceError(
+                f"{root}: the clone that the run {run} works in is not here",
+                "run this in the workspace on the worker's machine",
+            )
+        command = steps.own_command(["approve", "--recipe", recipe, "--by", by, "--reason", reason])
+        said: list[str] = []
+        environment = {**child_environment(root), HOME_VARIABLE: str(workspace.home)}
+        done = process.run(command, root, said.append, environment=environment)
+        if done.code:
+            raise as_error(done, "approve")
+        resume_flow_run(waiting.id, run_input={"by": by, "reason": reason})
+        return "\n".join([*said, f"the run {str(waiting.id)[:_SHORT]} goes on"])
 
 
 def _waits_already(recipe: str, digest: str) -> str | None:

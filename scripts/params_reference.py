@@ -46,6 +46,7 @@ MORE = {  # above the table of a part
     "gate": "[Metrics](#metrics) tells what a rule can ask for.",
     "drift": "More in [drift](drift.md).",
     "tuning": "More in [tuning](tuning.md).",
+    "Platform": "Under `platform`, beside `recipes`. More in [platform](platform.md).",
     "Presets": "Published networks: `network: {preset: unet-64}`; options beside `preset` win. "
     "Parameters are as published; of those `trained` the moving averages are not counted.",
     "Losses": "`training.loss`: the masks that it fits, and the `training.loss_options` that it "
@@ -66,7 +67,8 @@ _BOUNDS = {
 def page() -> str:
     """Returns the page in Markdown."""
     schema = Params.model_json_schema()["$defs"]
-    parts = [*_sections("Dataset", schema), *_sections("Recipe", schema), *_tables()]
+    models = ("Dataset", "Recipe", "Platform")
+    parts = [*(part for model in models for part in _sections(model, schema)), *_tables()]
     contents = "".join(
         ("\n- " if title[0].isupper() else ", ") + _link(title)
         for title, _ in parts

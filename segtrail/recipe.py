@@ -16,6 +16,7 @@ from segtrail.settings.metrics import FOREGROUND, KINDS, metrics_of
 from segtrail.settings.network import Network
 from segtrail.settings.objects import Objects
 from segtrail.settings.operations import Operations
+from segtrail.settings.platform import Platform
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.settings.promotion import Promotion
 from segtrail.settings.serving import CANARY_SUFFIX, Serving
@@ -80,6 +81,7 @@ class Params(Strict):
 
     datasets: dict[Name, Dataset]
     recipes: dict[Name, Recipe]
+    platform: Platform = Platform()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:

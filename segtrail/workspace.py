@@ -74,6 +74,11 @@ class Workspace:
         """Held by whatever changes what serves; shared with the clones of workers."""
         return self.home / ".segtrail" / "promotion.lock"
 
+    @property
+    def platform(self) -> Path:
+        """State and logs of the servers of `segtrail up`; shared with the clones of workers."""
+        return self.home / ".segtrail" / "up"
+
     def ledgers(self) -> list[str]:
         """Returns the recipes that have a ledger, by name."""
         return sorted(path.stem for path in self.ledger("any").parent.glob("*.jsonl"))

@@ -1,4 +1,4 @@
-"""Servers for DVC's remotes, each on loopback and for the time of the tests."""
+"""Servers that others keep data on, for tests: each on loopback and for the time of the tests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,11 +30,12 @@ def server(
     log: Path,
     seconds: float = 60,
     environment: Mapping[str, str] | None = None,
+    user: str | None = None,
 ) -> Iterator[None]:
     """Runs a server until the block ends; starts the block once it answers."""
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=environment
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment, user=user
         )
     try:
         end = time.monotonic() + seconds
@@ -117,6 +120,53 @@ def running_ssh(base: Path) -> Iterator[Ssh]:
     command = [SSHD, "-D", "-e", "-f", str(base / "sshd_config")]
     with server(command, port, base / "sshd.log"):
         yield Ssh(port, getpass.getuser(), base / "client", base / "known_hosts", base / "files")
+
+
+@contextlib.contextmanager
+def running_postgres(databases: Sequence[str]) -> Iterator[str]:
+    """Runs PostgreSQL with empty databases; yields `user:password@host:port`.
+
+    It refuses to be root: root starts it as `postgres`, whom its package makes.
+    """
+    pytest.importorskip("psycopg2")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    binary = str(found[-1]) if found else shutil.which("postgres")
+    if binary is None:
+        pytest.skip("PostgreSQL is not installed: tests/install_system.sh")
+    user = "postgres" if os.geteuid() == 0 else None
+    port, password = free_port(), "a-secret-word"
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        base, data = Path(folder), Path(folder) / "data"
+        (base / "password").write_text(password)
+        if user:
+            for path in (base, base / "password"):
+                shutil.chown(path, user)
+        made = ["initdb", "-D", str(data), "-U", "tester", "-A", "scram-sha-256", "--no-sync"]
+        made[0] = str(Path(binary).with_name("initdb"))
+        made += ["--pwfile", str(base / "password")]
+        subprocess.run(made, check=True, capture_output=True, user=user, cwd=base)
+        command = [binary, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F"]
+        with server(command, port, base / "log", user=user):
+            place = f"tester:{password}@127.0.0.1:{port}"
+            with contextlib.closing(_connected(f"postgresql://{place}/postgres")) as connection:
+                connection.autocommit = True
+                for name in databases:
+                    connection.cursor().execute(f"CREATE DATABASE {name}")
+            yield place
+
+
+def _connected(address: str) -> Any:
+    """Connects to PostgreSQL, which listens before it lets anybody in."""
+    import psycopg2
+
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return psycopg2.connect(address)
+        except psycopg2.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ def test_an_empty_workspace(workspace, capsys):
     assert "data.dvc): none yet" in out
     assert row(out, "synthetic") == ["synthetic", *"00000"]
     assert row(out, "demo")[:7] == ["demo", *"------"]
+    assert "servers: none of segtrail up" in out
     assert not (workspace / ".segtrail").exists()
 
 

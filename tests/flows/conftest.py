@@ -20,6 +20,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import platforms
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("cli", "flows", "lineage", "model", "segtrail", "serving", "expectations")
 FILES = ("dvc.yaml", "params.yaml", "requirements.lock", ".dvcignore", ".gitignore")
@@ -419,3 +422,10 @@ def work_beside() -> Callable[..., contextlib.AbstractContextManager[subprocess.
 def patiently() -> Callable[[Callable[[], bool], float], None]:
     """The function `wait_for`, for tests."""
     return wait_for
+
+
+@pytest.fixture
+def places() -> Iterator[Callable[..., platforms.Place]]:
+    """Makes workspaces for `segtrail up`, and stops whatever was started in them."""
+    with platforms.making() as make:
+        yield make

@@ -62,6 +62,7 @@ def test_the_order_is_the_graph_s(template):
         ("recipes.demo.gate.absolute.0.min", 0.123, None),
         ("recipes.demo.gate.relative.0.margin", 0.456, None),
         ("recipes.demo.serving.target", "127.0.0.1:9999", None),
+        ("platform", {"ports": {"mlflow": 5001}}, None),
         ("recipes.demo.serving.tls", {"ca": "tls/ca.crt"}, None),
         ("recipes.nuclei.network.base_filters", 32, None),
         ("recipes.demo.training.steps", 17, "train"),

@@ -287,6 +287,31 @@ def test_a_setting_of_an_earlier_release_is_passed_over(raw, tmp_path):
     assert "golden_images" not in recipe.serving.model_dump()
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("host", "127.0.0.1:4200", "expected an IPv4 address or a host's name"),
+        ("ports", {"prefect": 5000}, "expected three ports"),
+        ("ports", {"mlflow": 0}, "got 0"),
+        ("prefect_database", "postgresql+asyncpg://a:secret@h/p", "the name of an environment"),
+        ("artifacts", "s3://key:secret@bucket/p", "expected s3://bucket"),
+        ("artefacts", "s3://bucket", "Did you mean 'artifacts'?"),
+    ],
+)
+def test_what_the_platform_expects(raw, tmp_path, key, value, says):
+    raw["platform"] = {key: value}
+    said = problem(raw, tmp_path)
+    assert f"\n  platform.{key}" in said
+    assert says in said
+    assert "secret" not in said
+
+
+def test_the_platform_may_be_left_out(raw):
+    assert "platform" not in raw
+    found = load_params(ROOT / "params.yaml").platform
+    assert (found.host, found.ports.prefect, found.artifacts) == ("127.0.0.1", 4200, None)
+
+
 def test_a_missing_key_and_an_unknown_dataset(raw, tmp_path):
     del raw["recipes"]["demo"]["gate"]
     assert "recipes.demo.gate: required" in problem(raw, tmp_path)
