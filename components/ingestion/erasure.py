@@ -51,7 +51,7 @@ def copies_of(workspace: Workspace, doomed: Plan) -> list[Path]:
         for copy in (workspace, *working_copies.of_workers(workspace))
         for path in working_copies.find(copy, doomed.dataset, images, doomed.erased, delivered)
     ]
-    return found + working_copies.reports(workspace, images)
+    return found + working_copies.reports(workspace, doomed.dataset, images)
 
 
 def purge(workspace: Workspace, dataset: str) -> Purged:

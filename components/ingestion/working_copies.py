@@ -72,15 +72,20 @@ def find(
     return list(dict.fromkeys(found))
 
 
-def reports(workspace: Workspace, images: Collection[str]) -> list[Path]:
-    """Returns the reports among MLflow's files that show one of the images, or name it.
+def reports(workspace: Workspace, dataset: str, images: Collection[str]) -> list[Path]:
+    """Returns the reports among MLflow's files that show one of a dataset's images, or name it.
 
     No digest rests on them: see `lineage.run_digests`.
     """
     named = "|".join(re.escape(html.escape(image)) for image in images)
     shown = re.compile(rf"(?<![\w-])(?:{named})(?![\w-])")
     pages = sorted(workspace.mlflow_artifacts.glob(f"*/*/artifacts/{report_record.FOLDER}/*.html"))
-    return [page for page in pages if shown.search(page.read_text(errors="replace"))]
+    other = {workspace.mlflow_artifacts / name for name in _recipes_of_others(workspace, dataset)}
+    return [
+        page
+        for page in pages
+        if page.parents[3] not in other and shown.search(page.read_text(errors="replace"))
+    ]
 
 
 def described(root: Path, paths: Iterable[Path]) -> list[str]:
@@ -116,13 +121,16 @@ def remove(paths: Iterable[Path]) -> None:
 
 def _artifacts(workspace: Workspace, dataset: str) -> list[Path]:
     """Returns the folders of recipes, but those that are of another dataset for sure."""
+    other, root = _recipes_of_others(workspace, dataset), workspace.root / "artifacts"
+    return [p for p in sorted(root.glob("*")) if p.is_dir() and p.name not in other]
+
+
+def _recipes_of_others(workspace: Workspace, dataset: str) -> set[str]:
     try:
         recipes = load_params(workspace.params).recipes
     except ConfigError:
         recipes = {}
-    other = {name for name, recipe in recipes.items() if recipe.dataset != dataset}
-    root = workspace.root / "artifacts"
-    return [p for p in sorted(root.glob("*")) if p.is_dir() and p.name not in other]
+    return {name for name, recipe in recipes.items() if recipe.dataset != dataset}
 
 
 def _scratch_files(workspace: Workspace, dataset: str) -> Iterator[Path]:

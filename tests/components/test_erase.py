@@ -325,6 +325,21 @@ def test_golden_images_are_named_with_their_answers(lab: Lab) -> None:
         assert f"golden/{name}" in line
 
 
+def test_a_report_on_another_dataset_with_such_a_name_stays(lab: Lab) -> None:
+    params = yaml.safe_load((lab.root / "params.yaml").read_text())
+    params["datasets"]["other"] = params["datasets"][DATASET]
+    params["recipes"]["another"] = params["recipes"][RECIPE] | {"dataset": "other"}
+    (lab.root / "params.yaml").write_text(yaml.safe_dump(params))
+    for recipe in (RECIPE, "another"):
+        path = lab.root / f"mlruns/{recipe}/5f/artifacts/report/report.html"
+        path.parent.mkdir(parents=True)
+        path.write_text("<h4>a</h4>")
+    copies = erase(lab.workspace, DATASET, ["a"], reason="withdrawn", dry_run=True).copies
+    assert [line for line in copies if line.startswith("mlruns/")] == [
+        "mlruns/demo/5f/artifacts/report/ (1 file)"
+    ]
+
+
 def test_what_is_not_made_of_the_image_stays(lab: Lab) -> None:
     """Numbers, models and older outputs, which the audit and the gate still need."""
     lab.deliver({"e": 0})
