@@ -66,7 +66,7 @@ def deploy(
         str, typer.Option("--work-pool", help="A Prefect work pool; a process pool if absent.")
     ] = "segtrail",
 ) -> None:
-    """Retrain, ingest and monitor on a schedule, by a Prefect worker.
+    """Retrain, ingest and monitor by themselves, on a worker.
 
     Registers the flows of the recipe and of its dataset with the Prefect server of segtrail up,
     which has a worker too, or with the one that PREFECT_API_URL names; again updates them. What

@@ -321,6 +321,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Small:
     for parts in ("validating", "transforming", "training", "scoring"):
         (components / parts).mkdir()
         (components / parts / "__init__.py").touch()
+    runners = "transforming/runners.py"  # the command line names them
+    shutil.copy(ROOT / "components" / runners, components / runners)
     (components / "scoring/answers.py").touch()  # a dependency of evaluate
     small = Small(root)
     small.git("init", "--quiet", "-b", "main")
