@@ -21,7 +21,7 @@ def monitor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
 ) -> None:
-    """Look at what production saw, and decide whether to retrain.
+    """Look at what production saw; say whether to retrain.
 
     Compares the images with those that the champion learned from, and its answers with those for
     its test images (segtrail data drift). From the severity operations.on_drift on a retraining is
