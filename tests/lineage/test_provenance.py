@@ -179,8 +179,8 @@ def test_a_model_trained_by_another_recipe_has_no_provenance(workspace: Workspac
     write_json(path, {key: value for key, value in run.items() if key != "recipe"})
     with pytest.raises(LineageError, match="does not say by which recipe"):
         gather.gather(workspace, RECIPE)
-    write_json(path, run | {"recipe": run["recipe"] | {"schedule": "0 3 * * 1"}})
-    assert gather.gather(workspace, RECIPE).params["schedule"] is None
+    write_json(path, run | {"recipe": run["recipe"] | {"operations": {"retrain": "0 3 * * 1"}}})
+    assert gather.gather(workspace, RECIPE).params["operations"]["retrain"] is None
 
 
 def test_without_a_run_there_is_no_provenance(workspace: Workspace) -> None:
