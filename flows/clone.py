@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from flows.environment import child_environment
+from flows.stages import EMPTY
 from segtrail import git
 from segtrail.errors import SegtrailError, WorkspaceError
 from segtrail.files import write_text
@@ -80,8 +81,9 @@ def refresh(clone: Path) -> None:
                 f"{clone}: {ref} of the workspace does not merge into this branch: {e.message}",
                 f"git -C {clone} pull origin {ref}   (and settle the conflict)",
             ) from None
-    if (clone / "data.dvc").exists():
-        command = [sys.executable, "-m", "dvc", "checkout", "--quiet", "data.dvc"]
+    data = clone / "data.dvc"
+    if data.exists() and EMPTY not in data.read_text("utf-8"):  # nothing was ever delivered
+        command = [sys.executable, "-m", "dvc", "checkout", "data.dvc"]
         done = subprocess.run(
             command, cwd=clone, env=child_environment(clone), capture_output=True, text=True,
             check=False,
