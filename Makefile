@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+DAYS   ?= 30
 export UV_COMPILE_BYTECODE = 1
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help demo test slow lint docs readme lock clean
+.PHONY: help demo test slow soak faults lint docs readme lock clean
 
 help:            ## what there is
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -24,11 +25,18 @@ demo: $(VENV)/.platform   ## install, then data -> model -> gate -> serve -> aud
 	@$(BIN)/segtrail demo
 
 test: $(VENV)/.dev   ## install with the test extras, then run the test suite
-	$(BIN)/python -m pytest -m "not real_data" -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m "not real_data" -n logical --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder $(ARGS)
 
 slow: $(VENV)/.dev   ## what needs the real data sets or takes long: tests and README commands
 	$(BIN)/python -m pytest -m "real_data" $(ARGS)
 	$(BIN)/python scripts/readme_commands.py slow
+
+soak: $(VENV)/.dev   ## a simulated month of operations (about an hour); DAYS=7 for a week
+	$(BIN)/python -m scripts.soak --days $(DAYS) --out build/soak.html
+
+faults: $(VENV)/.dev   ## break what segtrail runs on, case by case, and check what comes of it
+	$(BIN)/python -m scripts.faults $(ARGS)
 
 lint: $(VENV)/.dev   ## style, types, layers
 	$(BIN)/ruff check .

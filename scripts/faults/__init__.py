@@ -1,0 +1,1 @@
+"""Breaks what segtrail runs on, case by case; see `python -m scripts.faults --help`."""

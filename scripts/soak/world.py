@@ -1,0 +1,156 @@
+"""A workspace of its own, with `segtrail up` and a client that never stops asking."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.made_workspace import DATASET, RECIPE, MadeWorkspace
+from serving.launch import free_port
+
+ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+_ASK = """
+import json, sys
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import StateType
+what, *rest = sys.argv[1:]
+begun = [kind for kind in StateType if kind is not StateType.SCHEDULED]
+wanted = FlowRunFilter(
+    tags=FlowRunFilterTags(all_=["segtrail"]),
+    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=begun)),
+)
+with get_client(sync_client=True) as client:
+    if what == "runs":
+        flows = {flow.id: flow.name for flow in client.read_flows()}
+        found = []
+        while page := client.read_flow_runs(
+            flow_run_filter=wanted, limit=200, offset=len(found), sort="START_TIME_ASC"
+        ):
+            found += page
+        out = [{"id": str(r.id), "flow": flows[r.flow_id], "type": r.state.type.value,
+                "state": r.state.name, "says": r.state.message or "", "auto": r.auto_scheduled,
+                "start": r.start_time and r.start_time.timestamp(),
+                "end": r.end_time and r.end_time.timestamp()} for r in found]
+    else:
+        one = client.read_deployment_by_name(rest[0])
+        out = str(client.create_flow_run_from_deployment(one.id).id)
+    print(json.dumps(out))
+"""
+
+
+@dataclass
+class Client:
+    """Asks the model server for a mask, again and again, for the whole time.
+
+    Attributes:
+        target: `host:port`.
+        image: What it asks about.
+        answers: When, how long it took, and by which version; from the first answer on.
+        failures: When, and what was said.
+    """
+
+    target: str
+    image: bytes
+    answers: list[tuple[float, float, int]] = field(default_factory=list)
+    failures: list[tuple[float, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+
+    def start(self) -> None:
+        """Begins once something serves."""
+        if not self._thread.is_alive():
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the answer that is under way."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _ask(self) -> None:
+        from serving.client import SegmentationClient
+
+        with SegmentationClient(self.target, RECIPE) as client:
+            while not self._stop.wait(0.5):
+                began = time.time()
+                try:
+                    found = client.segment(self.image)
+                except Exception as e:
+                    self.failures.append((began, str(e)))
+                else:
+                    self.answers.append((began, time.time() - began, found.version))
+
+
+class World(MadeWorkspace):
+    """A workspace of the demo recipe alone, with its servers.
+
+    Args:
+        root: A folder that is not there yet.
+        say: Told what happens.
+    """
+
+    def __init__(self, root: Path, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.inbox, self.seen = root / "incoming", root / "seen"
+        self.ports = {name: free_port() for name in ("prefect", "mlflow", "serving")}
+        self.events: list[tuple[float, str, str]] = []  # when, kind, words
+        server = f"http://127.0.0.1:{self.ports['prefect']}/api"
+        super().__init__(root, PREFECT_API_URL=server, PREFECT_HOME=str(root / ".prefect"))
+
+    def ask(self, *what: str) -> Any:
+        """Asks the Prefect server: `runs`, or `start DEPLOYMENT`."""
+        return json.loads(self.do(sys.executable, "-c", _ASK, *what).stdout.splitlines()[-1])
+
+    def note(self, kind: str, words: str) -> None:
+        """Keeps what happened, for the timeline."""
+        self.events.append((time.time(), kind, words))
+        self.say(f"{kind}: {words}")
+
+    def build(self) -> None:
+        """Makes the workspace, with everything committed, and starts the platform."""
+        self.clone()
+        for folder in (self.inbox, self.seen):
+            folder.mkdir()
+        with (self.root / ".git/info/exclude").open("a") as file:
+            file.write("/incoming/\n/seen/\n")
+        self.change_params(self._as_operated)
+        self.segtrail("up")
+
+    def _as_operated(self, params: dict[str, Any]) -> None:
+        params["platform"] = {"ports": self.ports}
+        params["datasets"] = {DATASET: params["datasets"][DATASET]}
+        params["datasets"][DATASET]["inbox"] = {
+            "folder": str(self.inbox), "every": "1min", "settle_s": 1, "by": "Core facility",
+        }  # fmt: skip
+        recipe = params["recipes"][RECIPE]
+        params["recipes"] = {RECIPE: recipe}
+        recipe["serving"]["target"] = f"127.0.0.1:{self.ports['serving']}"
+        recipe["operations"] = {
+            "retrain": "* * * * *", "images": str(self.seen), "retries": 2, "retry_after": 2,
+            "cool_down": 0.0,
+        }  # fmt: skip
+        recipe["drift"] = {"min_images": 10}
+
+    def deliver(self, images: int, seed: int, damaged: bool = False) -> None:
+        """Puts a delivery of made-up images into the inbox."""
+        folder = self.delivery(images, seed)
+        if damaged:
+            victim = next(folder.glob("*/images/*.png"))
+            victim.write_bytes(victim.read_bytes()[:100])
+        shutil.move(folder, self.inbox / folder.name)
+
+    def close(self) -> None:
+        """Stops the platform."""
+        self.segtrail("down", check=False)
