@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.collecting import cache, leftovers, workers
+from components.collecting import cache, leftovers, recorded, workers
 from components.collecting.found import Found
 from components.ingestion.object_stores import open_cache
 from components.ingestion.working_copies import WORKERS, of_workers
@@ -89,7 +89,7 @@ def _look(workspace: Workspace) -> Plan:
     else:
         try:
             found += cache.find(places, store)
-        except cache.UnclearError as e:
+        except recorded.UnclearError as e:
             left.append(f"DVC's cache: {e}")
     return Plan([each for each in found if each.sizes], left)
 

@@ -23,10 +23,6 @@ OUTPUTS, RUNS = "stage outputs", "stage runs"
 _EMPTY = dvc_files.listing_md5({})  # a fresh clone has none of an empty folder
 
 
-class UnclearError(LineageError):
-    """What belongs to something that is needed cannot be told."""
-
-
 def find(places: Sequence[Workspace], cache: Path) -> list[Found]:
     """Returns what may go, in the order in which it must: a listing after its files.
 
@@ -38,18 +34,19 @@ def find(places: Sequence[Workspace], cache: Path) -> list[Found]:
         cache: DVC's.
 
     Raises:
-        UnclearError: The listing of a folder that is needed is not in the cache.
+        UnclearError: The listing of a folder that is needed is not in the cache; or see
+            `components.collecting.recorded.read`.
         LineageError: See `components.collecting.recorded.read`.
     """
     known = recorded.read(places, cache)
     kept, lost = _with_files(cache, known.needed)
     if lost:
-        raise UnclearError(
+        raise recorded.UnclearError(
             f"it lacks the listing of {counted(len(lost), 'folder', 'folders')} that git or the "
             f"ledger names, such as {min(lost)}: nobody can tell which files are theirs",
             "dvc fetch --all-commits   (if a remote has them)",
         )
-    kept |= _with_files(cache, known.trainings)[0]
+    kept |= _with_files(cache, known.spared)[0]
     runs = _runs(cache)
     gone = _with_files(cache, known.made.union(*runs.values()))[0] - kept
     sizes: dict[Path, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,7 +223,9 @@ def test_a_run_under_way_is_left_alone(workspace: Workspace) -> None:
         gc.plan(worker)
 
 
-@pytest.mark.parametrize("stands", ["working tree", "index", "branch", "stash", "linked tree"])
+@pytest.mark.parametrize(
+    "stands", ["working tree", "index", "branch", "stash", "linked tree", "its dvc.lock"]
+)
 def test_what_a_worker_or_a_person_still_has_stays(
     workspace: Workspace, stands: str, tmp_path: Path
 ) -> None:
@@ -231,6 +234,9 @@ def test_what_a_worker_or_a_person_still_has_stays(
     if stands == "linked tree":
         tree = str(tmp_path / "tree")
         git.run(root, "worktree", "add", "--quiet", "--detach", tree, subject(workspace, 130))
+    elif stands == "its dvc.lock":
+        git.run(root, "worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"))
+        write_text(tmp_path / "tree" / "dvc.lock", old)
     else:
         write_text(root / "dvc.lock", old)
     if stands == "branch":
@@ -324,8 +330,41 @@ def test_where_a_listing_is_lost_nobody_can_tell_so_the_cache_stays(workspace: W
     assert contents(cache) == before
 
 
-def test_a_ledger_that_cannot_be_read_stops_it(workspace: Workspace) -> None:
-    path = workspace.ledger(RECIPE)
-    path.write_text("no ledger\n")
-    with pytest.raises(LineageError):
+def test_without_the_whole_history_nobody_can_tell_so_the_cache_stays(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    root = tmp_path / "shallow"
+    git.run(tmp_path, "clone", "--quiet", "--depth=1", workspace.root.as_uri(), str(root))
+    shutil.copytree(workspace.root / ".dvc/cache", root / ".dvc/cache")
+    assert dvc_files.cache_folder(root) == root / ".dvc/cache/files/md5"
+    left = gc.plan(Workspace(root, root))
+    assert left.found == []
+    assert "fetch --unshallow" in left.left[0]
+
+    git.run(workspace.root, "checkout", "--quiet", "--orphan", "anew")
+    git.run(workspace.root, "commit", "--quiet", "--message", "The history was cut off")
+    for ref in git.run(workspace.root, "for-each-ref", "--format=%(refname)").split():
+        if not ref.endswith("anew"):
+            git.run(workspace.root, "update-ref", "-d", ref)
+    git.run(workspace.root, "reflog", "expire", "--expire=now", "--all")
+    git.run(workspace.root, "gc", "--quiet", "--prune=now")
+    left = gc.plan(workspace)
+    assert left.found == []
+    assert "the ledger names commits that git does not have" in left.left[0]
+
+
+def test_what_an_older_segtrail_wrote_of_a_training_stays(workspace: Workspace) -> None:
+    write_text(workspace.root / "made" / "training" / "run.json", "{}\n")
+    miniature.dvc(workspace.root, "repro", "--quiet", "--force")
+    git.commit(workspace.root, ["dvc.lock"], "Train with threshold 161")
+    miniature.retrain(workspace, threshold=170)
+    collected(workspace)
+    assert candidates(workspace)[161]
+    assert not candidates(workspace)[130]
+
+
+@pytest.mark.parametrize("name", ["ledger/demo.jsonl", "dvc.lock"])
+def test_what_cannot_be_read_stops_it_and_is_named(workspace: Workspace, name: str) -> None:
+    (workspace.root / name).write_text("<<<<<<< ours\n")
+    with pytest.raises(LineageError, match=name):
         gc.plan(workspace)
