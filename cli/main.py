@@ -16,6 +16,7 @@ from cli import (
     demo,
     doctor,
     fetch_data,
+    gc,
     history,
     ingest,
     keys,
@@ -70,7 +71,7 @@ app = typer.Typer(
 for _command in (
     demo.demo, fetch_data.fetch_data, ingest.ingest, pipeline.retrain, serve.serve,
     predict.predict, batch.batch, status.status, doctor.doctor, augment.augment, audit.audit,
-    pipeline.deploy, platform.up, platform.down, platform.logs,
+    pipeline.deploy, platform.up, platform.down, platform.logs, gc.gc,
 ):  # fmt: skip
     app.command()(_command)
 for _command in stages.COMMANDS:

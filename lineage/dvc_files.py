@@ -205,16 +205,25 @@ def parse_locks(content: bytes) -> dict[str, Lock]:
     Raises:
         LineageError: Not what DVC writes.
     """
-    try:
-        raw = yaml.load(content, _Loader) or {}
-        found: dict[str, dict[str, Any]] = {}
-        for name, record in (raw.get("stages") or {}).items():
-            stage, at, recipe = name.partition("@")
-            if at:
-                found.setdefault(recipe, {})[stage] = record
-    except (yaml.YAMLError, AttributeError) as e:
-        raise LineageError(f"dvc.lock: not readable: {e}") from None
+    found: dict[str, dict[str, Any]] = {}
+    for name, record in parse_stages(content).items():
+        stage, at, recipe = name.partition("@")
+        if at:
+            found.setdefault(recipe, {})[stage] = record
     return {recipe: Lock(recipe, stages) for recipe, stages in found.items()}
+
+
+def parse_stages(content: bytes) -> dict[str, dict[str, Any]]:
+    """Reads `dvc.lock`: `{stage: its record}`, of whatever recipe or of none.
+
+    Raises:
+        LineageError: Not what DVC writes.
+    """
+    try:
+        stages = (yaml.load(content, _Loader) or {}).get("stages") or {}
+        return {str(name): dict(record) for name, record in stages.items()}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as e:
+        raise LineageError(f"dvc.lock: not readable: {e}") from None
 
 
 def lock_at(root: Path, revision: str, recipe: str) -> Lock:

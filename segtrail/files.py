@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -85,10 +86,13 @@ def exchange(first: Path, second: Path) -> bool:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` when the block succeeds."""
+    """Yields a temporary path beside `path`; renames it to `path` when the block succeeds.
+
+    Its lock is held meanwhile, so that one which a killed process left can be told from it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(fd)
+    _lock(fd)
     temporary = Path(name)
     try:
         yield temporary
@@ -100,6 +104,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(fd)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -130,10 +136,15 @@ def read_json(path: Path) -> Any:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `path` that replaces `path` when the block succeeds."""
+    """Yields an empty folder beside `path` that replaces `path` when the block succeeds.
+
+    Its lock is held meanwhile: see `atomic_path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     os.chmod(temporary, 0o755)
+    fd = os.open(temporary, os.O_RDONLY)
+    _lock(fd)
     try:
         yield temporary
         if path.exists() and not exchange(temporary, path):
@@ -145,3 +156,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    with contextlib.suppress(OSError):  # a file system without locks: then age alone tells
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -75,7 +75,7 @@ class Store:
                 )
             count += len(there)
         if count:
-            self._forget_index()
+            self.forget_index()
         return count
 
     def runs(self) -> dict[str, Mapping[str, Any]]:
@@ -108,7 +108,7 @@ class Store:
             with contextlib.suppress(FileNotFoundError):
                 self.empty = not odb.fs.ls(odb.path, detail=False) and self.empty
 
-    def _forget_index(self) -> None:
+    def forget_index(self) -> None:
         """Drops DVC's notes about which folders are complete here: they are no longer."""
         from dvc_data.hashfile.db import get_index
 
@@ -155,6 +155,31 @@ def open_stores(workspace: Workspace) -> Iterator[Stores]:
         WorkspaceError: Another DVC command runs; or a remote is out of reach, lacks its
             package, or is configured wrongly.
     """
+    with _locked(workspace) as repo:
+        cache = Store(CACHE, (repo.cache.local, repo.cache.legacy))
+        remotes, beyond = [], []
+        for name in sorted(repo.config["remote"]):
+            found = _open_remote(repo, name)
+            if isinstance(found, Store):
+                remotes.append(found)
+            else:
+                beyond.append(found)
+        yield Stores(cache, remotes, beyond, repo)
+
+
+@contextlib.contextmanager
+def open_cache(workspace: Workspace) -> Iterator[Store]:
+    """Opens the cache alone, no remote, and keeps other commands out.
+
+    Raises:
+        WorkspaceError: Another DVC command runs.
+    """
+    with _locked(workspace) as repo:
+        yield Store(CACHE, (repo.cache.local, repo.cache.legacy))
+
+
+@contextlib.contextmanager
+def _locked(workspace: Workspace) -> Iterator[Repo]:
     telemetry.switch_off()
     from dvc.exceptions import DvcException
     from dvc.lock import LockError
@@ -171,15 +196,7 @@ def open_stores(workspace: Workspace) -> Iterator[Stores]:
             stack.enter_context(repo.lock)
         except LockError as e:
             raise WorkspaceError(f"{root}: another DVC command is running: {e}", "wait") from None
-        cache = Store(CACHE, (repo.cache.local, repo.cache.legacy))
-        remotes, beyond = [], []
-        for name in sorted(repo.config["remote"]):
-            found = _open_remote(repo, name)
-            if isinstance(found, Store):
-                remotes.append(found)
-            else:
-                beyond.append(found)
-        yield Stores(cache, remotes, beyond, repo)
+        yield repo
 
 
 def _open_remote(repo: Repo, name: str) -> Store | str:

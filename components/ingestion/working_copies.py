@@ -19,12 +19,12 @@ from segtrail.errors import ConfigError
 from segtrail.params import load_params
 from segtrail.workspace import Workspace
 
-_WORKERS = "workers"  # under the scratch folder: see flows/clone.py
+WORKERS = "workers"  # under the scratch folder: see flows/clone.py
 
 
 def of_workers(workspace: Workspace) -> list[Workspace]:
     """Returns the clones in which workers run the workspace's recipes."""
-    folders = sorted((workspace.scratch / _WORKERS).glob("*/.git"))
+    folders = sorted((workspace.scratch / WORKERS).glob("*/.git"))
     return [Workspace(git.parent, workspace.home) for git in folders]
 
 
@@ -134,10 +134,10 @@ def _recipes_of_others(workspace: Workspace, dataset: str) -> set[str]:
 
 
 def _scratch_files(workspace: Workspace, dataset: str) -> Iterator[Path]:
-    workers = workspace.scratch / _WORKERS
+    workers = workspace.scratch / WORKERS
     quarantine = workspace.root / "quarantine"
     roots = [workspace.scratch, quarantine]
-    if workspace.root.parent.name == _WORKERS:
+    if workspace.root.parent.name == WORKERS:
         roots.append(workspace.dataset(dataset))
     for root in roots:
         for path in sorted(root.rglob("*")):
