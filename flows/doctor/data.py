@@ -9,12 +9,13 @@ from pathlib import Path
 
 import yaml
 
-from flows.doctor.findings import Finding, State, ok, without_password
+from flows.doctor.findings import Finding, State, ok
 from flows.doctor.here import Here
 from flows.stages import DATA, EMPTY
 from lineage import data_version, dvc_files, ledger
 from segtrail import tombstones
 from segtrail.errors import LineageError
+from segtrail.secrets import without_password
 from segtrail.workspace import Workspace
 
 

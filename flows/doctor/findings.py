@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from enum import StrEnum
 
 from flows.doctor.here import Here
 from segtrail.errors import SegtrailError
+from segtrail.secrets import without_password
 
 SECTION_S = 30.0
-_SECRET = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class State(StrEnum):
@@ -78,11 +77,6 @@ def most_important(sections: Sequence[Sequence[Finding]]) -> str:
             if finding.state == state and finding.next and not optional:
                 return finding.next
     return "segtrail status"
-
-
-def without_password(address: str) -> str:
-    """Returns an address without the name and password that it may hold."""
-    return _SECRET.sub("", address)
 
 
 def _run(checks: Sequence[Check], here: Here, found: list[Finding]) -> None:

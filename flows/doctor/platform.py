@@ -8,10 +8,11 @@ import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flows.doctor.findings import Finding, State, ok, without_password
+from flows.doctor.findings import Finding, State, ok
 from flows.doctor.here import Here
 from flows.environment import standing_server
 from flows.platform import health, plan, programs, remains, service
+from segtrail.secrets import without_password
 from segtrail.workspace import HOME_VARIABLE, Workspace
 
 if TYPE_CHECKING:

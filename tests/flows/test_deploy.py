@@ -125,6 +125,10 @@ def test_a_worker_runs_the_deployment_in_its_own_clone(platform):
         assert platform.examined("retrain/demo")["state"] == "ok"
     assert (run["type"], run["name"]) == ("COMPLETED", "Promoted"), platform.log()
 
+    log = small.root / ".segtrail/logs" / f"{run['id']}.jsonl"  # not in the clone
+    assert any("train speaks" in line for line in log.read_text().splitlines())
+    assert f"run {run['id']}; log: .segtrail/logs/{run['id']}.jsonl" in platform.log()
+
     report = (platform.clone / "artifacts/demo/gate/report.html").as_uri()
     linked = [key for key, data in platform.ask("artifacts") if report in data]
     assert linked == ["demo-report"]
