@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 KEY, PASSPHRASE = "SEGTRAIL_KEY", "SEGTRAIL_KEY_PASSPHRASE"  # what signs, and what opens it
 HIDDEN = "***"
-_IN_ADDRESS = re.compile(r"(?<=://)[^/@\s]+@")
+_IN_ADDRESS = re.compile(r"(?<=://)\S+@")  # a password may have a slash, and an @, in it
 # Of variables that have an address, the password in it is hidden, not the address.
 _NAMES = re.compile(r"PASSPHRASE|PASSWORD|PASSWD|SECRET|TOKEN|_API_KEY|ACCESS_KEY|AUTH_STRING")
 _SHORTEST = 6  # what is shorter is in every other word

@@ -66,7 +66,7 @@ def test_secrets_are_not_in_it(workspace, monkeypatch):
     logger = logging.Logger("test")
     with run_log.kept(workspace, RUN, {}, [logger], print):
         logger.info("opens with %s and wJalrXUtnFEMI", "abc")
-        logger.error("no answer of postgresql://ada:pa55word@db.example/mlflow")
+        logger.error("no answer of postgresql://ada:pa/55@word@db.example/mlflow")
     said = [line["message"] for line in lines(workspace)]
     assert said == [
         "opens with *** and ***", "no answer of postgresql://***@db.example/mlflow",
