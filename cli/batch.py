@@ -65,15 +65,17 @@ def batch(
     check_recipe(workspace, recipe)
     import_tensorflow()
 
+    from cli.recorded import recorded
     from components.batch import batch as run
 
-    run(
-        workspace,
-        recipe,
-        source,
-        out,
-        version=version,
-        runner=runner,
-        runner_options=options,
-        overwrite=overwrite,
-    )
+    with recorded(workspace, "batch", recipe=recipe):
+        run(
+            workspace,
+            recipe,
+            source,
+            out,
+            version=version,
+            runner=runner,
+            runner_options=options,
+            overwrite=overwrite,
+        )

@@ -69,23 +69,26 @@ def ingest(
       segtrail ingest scans/ --dataset wbc --on-bad quarantine
       segtrail ingest --dataset dsb2018 --remove-ids @withdrawn.txt
     """
+    from cli.recorded import recorded
     from components.ingest import ingest as run
     from segtrail.workspace import Workspace
 
     remove = parse_ids(remove_ids)
     if source is None and not remove:
         raise typer.BadParameter("give a SOURCE to take in, or --remove-ids, or both")
-    delivery = run(
-        Workspace.find(), dataset, source, by=by, licence=licence, replace=replace,
-        remove=remove, on_bad=on_bad.value,
-    )  # fmt: skip
-    changes = {
-        "added": delivery.added, "replaced": delivery.replaced, "removed": delivery.removed,
-        "regrouped": delivery.regrouped, "quarantined": delivery.quarantined,
-    }  # fmt: skip
-    said = ", ".join(
-        f"{len(ids)} {what}"
-        for what, ids in changes.items()
-        if ids or what in ("added", "replaced")
-    )
-    print(f"{dataset}: {delivery.images} images ({said})")
+    workspace = Workspace.find()
+    with recorded(workspace, "ingest", dataset=dataset):
+        delivery = run(
+            workspace, dataset, source, by=by, licence=licence, replace=replace,
+            remove=remove, on_bad=on_bad.value,
+        )  # fmt: skip
+        changes = {
+            "added": delivery.added, "replaced": delivery.replaced, "removed": delivery.removed,
+            "regrouped": delivery.regrouped, "quarantined": delivery.quarantined,
+        }  # fmt: skip
+        said = ", ".join(
+            f"{len(ids)} {what}"
+            for what, ids in changes.items()
+            if ids or what in ("added", "replaced")
+        )
+        print(f"{dataset}: {delivery.images} images ({said})")

@@ -38,6 +38,7 @@ def monitor(
     import json
     import sys
 
+    from cli.recorded import recorded
     from components.bucket import download
     from components.drift import drift
     from components.monitor import monitor as decide
@@ -55,17 +56,18 @@ def monitor(
         )
     kept = Monitoring.of(workspace, recipe)
     progress = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with progress:
-        if "://" in source:
-            folder = download(source, kept.images)
-        else:
-            folder = (Path.cwd() if images else workspace.home) / source
-        kept.root.mkdir(parents=True, exist_ok=True)
-        found = drift(workspace, recipe, images=folder, out=kept.drift, answers=True)
-        decision = decide(workspace, recipe, found.result)
-    if as_json:
-        print(json.dumps(decision, indent=2, sort_keys=True))
-        return
-    print(found.says)
-    print(decision["decision"])
-    print(f"report: {kept.report}")
+    with recorded(workspace, "monitor", recipe=recipe):
+        with progress:
+            if "://" in source:
+                folder = download(source, kept.images)
+            else:
+                folder = (Path.cwd() if images else workspace.home) / source
+            kept.root.mkdir(parents=True, exist_ok=True)
+            found = drift(workspace, recipe, images=folder, out=kept.drift, answers=True)
+            decision = decide(workspace, recipe, found.result)
+        if as_json:
+            print(json.dumps(decision, indent=2, sort_keys=True))
+            return
+        print(found.says)
+        print(decision["decision"])
+        print(f"report: {kept.report}")

@@ -78,22 +78,44 @@ def down() -> None:
 def logs(
     name: Annotated[
         str | None,
-        typer.Argument(help="prefect, mlflow, serving or worker; default: all."),
+        typer.Argument(
+            help="prefect, mlflow, serving or worker; or a run: its id, the beginning of it, or "
+            "last. Default: all servers."
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Of a run: its lines as they are, an object each.")
+    ] = False,
 ) -> None:
-    """Show what the servers of segtrail up said last.
+    """Show what the servers of segtrail up, or a run, said.
+
+    Of servers the last lines, of a run all. A run is a retrain, ingest, monitor or batch; it prints
+    its id, which for one of a deployment is also Prefect's. Logs: .segtrail/logs/ID.jsonl, the
+    newest 100.
 
     \b
     Examples:
       segtrail logs
       segtrail logs worker --follow
+      segtrail logs last
+      segtrail logs 0c9f4e1a --json
     """
     from flows.platform import logs as of
     from flows.platform.programs import NAMES
+    from segtrail import run_log
+    from segtrail.errors import MissingArtifactError
 
     if name is not None and name not in NAMES:
-        raise typer.BadParameter(f"got {name!r}; expected one of {', '.join(NAMES)}")
+        try:
+            log = run_log.find(Workspace.find(), name)
+        except MissingArtifactError as e:
+            what = f"got {name!r}; expected one of {', '.join(NAMES)}, or a run: {e.message}"
+            raise MissingArtifactError(what, e.hint) from None
+        of.show_run(log, follow, as_json)
+        return
+    if as_json:
+        raise typer.BadParameter("--json is of a run's log; give the run's id, or last")
     of.show(Workspace.find(), [name] if name else list(NAMES), follow)
 
 

@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import steps
+from flows.recorded import recorded
 from flows.steps import Bounds
 from segtrail import telemetry
 from segtrail.params import load_recipe
@@ -36,5 +37,6 @@ def batch(
     which = [] if version is None else ["--version", str(version)]
     on = ["--runner", runner] if runner else []
     arguments = ["batch", *places, "--recipe", recipe, *which, *on]
-    steps.command(workspace, "batch", arguments, {}, None, bounds)
+    with recorded(workspace, recipe=recipe):
+        steps.command(workspace, "batch", arguments, {}, None, bounds)
     return Completed(message=f"{recipe}: {places[1]}")

@@ -17,6 +17,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import clone, events, steps
+from flows.recorded import recorded
 from flows.repro import StepFault
 from flows.steps import Bounds, say
 from segtrail import git, telemetry
@@ -61,13 +62,14 @@ def ingest(dataset: str) -> State:
     waiting = _waiting(folder, inbox.settle_s)
     if not waiting:
         return Completed(name=EMPTY, message=f"{dataset}: nothing new in {folder}")
-    with flow_lock(workspace, say):
-        clone.refresh(workspace.root)
-    bounds = Bounds.of(Operations())
-    try:
-        ends = [_take_in(workspace, dataset, delivery, inbox, bounds) for delivery in waiting]
-    finally:
-        say(clone.hand_back(workspace.root, clone.DATA))
+    with recorded(workspace, dataset=dataset):
+        with flow_lock(workspace, say):
+            clone.refresh(workspace.root)
+        bounds = Bounds.of(Operations())
+        try:
+            ends = [_take_in(workspace, dataset, delivery, inbox, bounds) for delivery in waiting]
+        finally:
+            say(clone.hand_back(workspace.root, clone.DATA))
     refused = ends.count(REFUSED)
     says = f"{dataset}: {len(ends) - refused} landed, {refused} refused"
     return Completed(name=REFUSED if refused else LANDED, message=says)

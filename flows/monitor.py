@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import events, steps
+from flows.recorded import recorded
 from flows.steps import Bounds
 from segtrail import telemetry
 from segtrail.errors import ConfigError
@@ -44,7 +45,8 @@ def monitor(recipe: str) -> State:
             f"recipes.{recipe}.operations: {{images: FOLDER}} in params.yaml",
         )
     arguments = ["monitor", "--recipe", recipe]
-    steps.command(workspace, "monitor", arguments, {}, None, Bounds.of(operations))
+    with recorded(workspace, recipe=recipe):
+        steps.command(workspace, "monitor", arguments, {}, None, Bounds.of(operations))
     found = Monitoring.of(workspace, recipe)
     result = read_json(found.latest)
     if (report := found.report).exists():

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_link_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import clone, events, outcome, stages, steps, waiting
+from flows.recorded import recorded
 from flows.steps import UNBOUNDED, Bounds, outcome_of, say
 from lineage import signature
 from segtrail import git, telemetry
@@ -64,12 +65,13 @@ def retrain(
     workspace = Workspace.find()
     scheduled = clone.is_workers(workspace, recipe)
     bounds = Bounds.of(load_recipe(workspace, recipe).operations) if scheduled else UNBOUNDED
-    with flow_lock(workspace, say) as lock:
+    with recorded(workspace, recipe=recipe), flow_lock(workspace, say) as lock:
         try:
             end = _retrain(workspace, recipe, allow_dirty, by, last_step, lock, bounds)
         finally:
             if scheduled:
                 say(clone.hand_back(workspace.root, recipe))
+        get_run_logger().info("%s: %s", end.name, end.message)  # the terminal is told by main
     if scheduled:
         what = (end.name or "completed").lower().replace(" ", "-")
         events.emit(f"segtrail.retrain.{what}", workspace, "recipe", recipe, says=end.message)

@@ -166,6 +166,6 @@ def _say_for(name: str) -> Callable[[str], None]:
 
     def log(line: str) -> None:
         if told := telling.said_by(name, line):
-            logger.info(told, extra={"segtrail": True})
+            logger.info(told, extra={"segtrail": True, "step": name, "line": line.rstrip()})
 
     return log

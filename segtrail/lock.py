@@ -44,7 +44,10 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
                 time.sleep(POLL_S)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"pid {os.getpid()}\n".encode(), 0)
-        yield fd
+        try:
+            yield fd
+        finally:
+            os.ftruncate(fd, 0)  # a number that stays is that of a process that was killed
     finally:
         os.close(fd)
 

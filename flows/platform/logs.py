@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.platform import service, supervisor
+from segtrail import run_log
 from segtrail.errors import MissingArtifactError
 from segtrail.progress import say
 from segtrail.workspace import Workspace
@@ -17,7 +18,7 @@ _ONE, _EACH = 200, 20
 _POLL_S = 0.5
 
 
-class _Tail:
+class Tail:
     """Reads what is added to a log, also when supervisord begins a new file."""
 
     def __init__(self, path: Path) -> None:
@@ -40,6 +41,24 @@ class _Tail:
         return []
 
 
+def show_run(log: Path, follow: bool, as_json: bool) -> None:
+    """Prints the log of a run.
+
+    Args:
+        log: See `segtrail.run_log`.
+        follow: Goes on until it is interrupted.
+        as_json: Prints its lines as they are.
+    """
+    tell = say if as_json else lambda line: say(run_log.readable(line))
+    tail = Tail(log)
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        tell(line)
+    while follow:
+        for line in tail.lines():
+            tell(line)
+        time.sleep(_POLL_S)
+
+
 def show(workspace: Workspace, names: Sequence[str], follow: bool) -> None:
     """Prints the last lines of logs, each behind its server's name where there are several.
 
@@ -57,7 +76,7 @@ def show(workspace: Workspace, names: Sequence[str], follow: bool) -> None:
             f"{workspace.platform}: no log of {', '.join(names)}", "segtrail up"
         )
     heads = {name: f"{name:<7} | " if len(names) > 1 else "" for name in names}
-    tails = {name: _Tail(log) for name, log in logs.items()}
+    tails = {name: Tail(log) for name, log in logs.items()}
     for name, log in logs.items():
         for line in service.last_lines(log, _ONE if len(names) == 1 else _EACH):
             say(heads[name] + line)

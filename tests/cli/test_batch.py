@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import miniature
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from miniature import RECIPE
 
 from cli import main
 from components.promote import promote
+from segtrail import run_log
 from segtrail.files import read_json
 from segtrail.images import encode_png
 
@@ -46,6 +49,9 @@ def test_bad_images_are_counted_in_the_last_line_and_are_no_failure(
     assert said[0] == f"demo v1: 4 images of {images}"
     assert said[-1].startswith("demo v1: 3 images, 1 objects in ")
     assert said[-1].endswith(f"0 kept, 1 bad: see {tmp_path / 'out' / 'bad.csv'}")
+    log = [json.loads(line) for line in run_log.find(workspace, "last").read_text().splitlines()]
+    assert [line["message"] for line in log] == [line.strip() for line in said]
+    assert {(line["recipe"], line["step"]) for line in log} == {(RECIPE, "batch")}
     assert main._run(arguments) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].endswith(", 3 done before")

@@ -81,7 +81,7 @@ def test_a_wrong_tf_config_is_broken(workspace, capsys, monkeypatch):
     assert main._run(["doctor", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert not found["ok"]
-    assert "TF_CONFIG" in found["problems"][0]["what"]
+    assert "TF_CONFIG" in found["sections"]["machine"][0]["what"]
 
 
 def test_outside_of_a_workspace(tmp_path, capsys, monkeypatch):

@@ -82,6 +82,12 @@ class Platform:
         self.patiently(lambda: len(self.ended(name)) >= runs, seconds)
         return self.ended(name)
 
+    def examined(self, name: str) -> dict[str, str]:
+        """What `segtrail doctor` says of a deployment."""
+        said = json.loads(self.small.segtrail("doctor", "--json", **self.server).stdout)
+        (found,) = [each for each in said["sections"]["servers"] if name in each["what"]]
+        return found
+
     @property
     def clone(self):
         return self.small.root / ".segtrail/workers/demo"
@@ -116,7 +122,12 @@ def test_a_worker_runs_the_deployment_in_its_own_clone(platform):
     platform.ask("start", "retrain/demo")
     with platform.worker():
         [run] = platform.wait_for("retrain/demo")
+        assert platform.examined("retrain/demo")["state"] == "ok"
     assert (run["type"], run["name"]) == ("COMPLETED", "Promoted"), platform.log()
+
+    log = small.root / ".segtrail/logs" / f"{run['id']}.jsonl"  # not in the clone
+    assert any("train speaks" in line for line in log.read_text().splitlines())
+    assert f"run {run['id']}; log: .segtrail/logs/{run['id']}.jsonl" in platform.log()
 
     report = (platform.clone / "artifacts/demo/gate/report.html").as_uri()
     linked = [key for key, data in platform.ask("artifacts") if report in data]
@@ -131,6 +142,14 @@ def test_a_worker_runs_the_deployment_in_its_own_clone(platform):
     assert small.git("rev-parse", "HEAD~1") == before
     assert "Run demo" in small.git("log", "-1", "--format=%s", "segtrail/demo")  # handed back
     assert "git merge segtrail/demo" in platform.log()
+
+
+@pytest.mark.slow
+def test_a_pool_without_a_worker_is_told(platform):
+    platform.deploy("--work-pool", "lonely")
+    found = platform.examined("retrain/demo")
+    assert found["what"].startswith("batch/demo, retrain/demo (pool lonely): no worker is alive")
+    assert (found["state"], found["next"]) == ("warning", "prefect worker start --pool lonely")
 
 
 @pytest.mark.slow

@@ -46,6 +46,13 @@ def healthy(port: int) -> bool:
     return found.status == health_pb2.HealthCheckResponse.SERVING
 
 
+def examined(place) -> dict[str, str]:
+    """What `segtrail doctor` says of the servers, by name: the state."""
+    said = json.loads(place.segtrail("doctor", "--json").stdout)["sections"]["servers"]
+    found = {each["what"].removeprefix("segtrail up: "): each["state"] for each in said}
+    return {what.partition(" (")[0]: state for what, state in found.items()}
+
+
 @pytest.mark.slow
 def test_all_of_it_up_watched_and_down(places, tmp_path, patiently):
     place = places(tmp_path / "ws")
@@ -81,8 +88,12 @@ def test_all_of_it_up_watched_and_down(places, tmp_path, patiently):
         [name, "healthy"] for name in programs.NAMES
     ]
     assert "mlflow  | " in place.segtrail("logs").stdout
+    servers = examined(place)
+    assert servers["Prefect"] == servers["Prefect server"] == servers["Prefect worker"] == "ok"
+    assert servers["MLflow server"] == servers["model server"] == "ok"
 
     supervisor.stop(place.plan(), "mlflow")  # what has ended is in nobody's way
+    assert examined(place)["MLflow server"] == "broken"
     assert place.segtrail("down").stdout == "stopped\n"
     assert place.listening() == []
     assert place.left() == []
@@ -131,6 +142,10 @@ def test_a_killed_supervisor_on_a_path_too_long_for_a_socket(places, tmp_path):
     before = place.pids()
     watching = int((place.folder / "supervisord.pid").read_text())
     os.kill(watching, signal.SIGKILL)
+    said = place.segtrail("doctor")
+    assert "its supervisor is dead" in said.stdout
+    assert said.stdout.splitlines()[-1].startswith("Next: segtrail up")
+    assert said.returncode == 1
     assert "ended what a supervisor that was killed left behind" in place.up()
     assert not any(psutil.pid_exists(pid) for pid in before.values())
     assert get(f"{place.prefect}/health") == b"true"
