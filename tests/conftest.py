@@ -12,7 +12,6 @@ import miniature
 
 from segtrail.workspace import Workspace
 
-
 _LONG = ("e2e", "flows")
 
 
