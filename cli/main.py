@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 import typer
@@ -133,6 +134,8 @@ def _run(arguments: list[str] | None) -> int:
         if os.environ.get(DEBUG_VARIABLE):
             raise
         what = f"{e.filename}: {e.strerror}" if e.filename is not None and e.strerror else str(e)
+        if isinstance(e, shutil.Error) and isinstance(e.args[0], list):  # of a folder's copy
+            what = e.args[0][0][-1]  # the first file's
         print(
             f"error: {what}\n  -> mend that and try again; {DEBUG_VARIABLE}=1 shows where it "
             "happened",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +97,8 @@ def _what(lines: Sequence[str], stage: str) -> Did:
 class StepFault(StageError):
     """A step was ended by a fault of what it runs on; the same step may succeed later."""
 
+    exit_code = EXIT_FAULT
+
 
 def as_error(done: process.Finished, stage: str) -> StageError:
     """Returns the error that a command printed; failing that its last lines, or DVC's.
@@ -109,7 +112,14 @@ def as_error(done: process.Finished, stage: str) -> StageError:
             f"{stage}: ended, since the time of a scheduled run was up",
             "give it more: operations.time_out of the recipe, in hours; what it finished is kept",
         )
-    kind = StepFault if _of_fault(done) else StageError
+    code = _code(done)
+    if _is_signal(code):
+        number = -code if code < 0 else code - 128
+        return StepFault(
+            f"{stage}: killed by signal {number} ({signal.strsignal(number)})",
+            "by somebody, or by the kernel for want of memory; what stands is kept: run it again",
+        )
+    kind = StepFault if code == EXIT_FAULT else StageError
     own = [line for line in done.err if not _is_dvc_line(line)]
     starts = [i for i, line in enumerate(own) if line.startswith(_OWN_ERROR)]
     if starts:
@@ -124,8 +134,11 @@ def as_error(done: process.Finished, stage: str) -> StageError:
     return kind(f"{stage}: {said}")
 
 
-def _of_fault(done: process.Finished) -> bool:
-    """Whether a fault ended a command, or the stage that DVC ran for it."""
+def _code(done: process.Finished) -> int:
+    """Returns the exit code of a command, or of the stage that DVC ran for it."""
     told = [int(found[1]) for line in done.err if (found := _EXITED.search(line))]
-    code = told[-1] if told else done.code
-    return code == EXIT_FAULT or code < 0 or code in _SIGNALS
+    return told[-1] if told else done.code
+
+
+def _is_signal(code: int) -> bool:
+    return code < 0 or code in _SIGNALS

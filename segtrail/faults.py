@@ -7,6 +7,7 @@ database. A model that is refused, or a wrong setting, is none: it stays what it
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator
 
 HINT = "what it runs on failed, not segtrail's input: mend that, or wait, and run it again"
@@ -42,6 +43,8 @@ def _is_one(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _NUMBERS:
         return True
+    if isinstance(error, shutil.Error):  # of a folder that was copied: the words of each file
+        return any(f"[Errno {number}]" in str(error) for number in _NUMBERS)
     return any(f"{kind.__module__}.{kind.__qualname__}" in _NAMES for kind in type(error).__mro__)
 
 

@@ -44,12 +44,12 @@ def main() -> int:
         try:
             world.build()
             month.live()
+            month.client.stop()
+            found = check(world, month)
+            write_page(options.out, world, month, found)
         finally:
             month.client.stop()
-            runs = month.runs
             world.close()
-        found = check(world, month)
-        write_page(options.out, world, month, runs, found)
     for name, problem in found.items():
         say(f"{name}: {problem or 'holds'}")
     say(f"timeline: {options.out}")

@@ -34,7 +34,6 @@ def write_page(
     path: Path,
     world: World,
     month: Month,
-    runs: Sequence[Mapping[str, Any]],
     found: Mapping[str, str | None],
 ) -> None:
     """Writes the page.
@@ -43,9 +42,9 @@ def write_page(
         path: Of the HTML file.
         world: What happened in.
         month: The days that were lived.
-        runs: Of flows, as Prefect knows them.
         found: See `scripts.soak.checks.check`.
     """
+    runs = month.runs
     times = [each[0] for each in world.events] + [r["start"] for r in runs if r["start"]]
     begin, end = min(times), max([*times, *(r["end"] for r in runs if r["end"])])
 

@@ -48,6 +48,9 @@ with get_client(sync_client=True) as client:
 """
 
 
+_PATIENCE_S = 120.0  # until what was promoted first answers
+
+
 @dataclass
 class Client:
     """Asks the model server for a mask, again and again, for the whole time.
@@ -83,6 +86,7 @@ class Client:
         from serving.client import SegmentationClient
 
         with SegmentationClient(self.target, RECIPE) as client:
+            client.wait_until_available(timeout=_PATIENCE_S)
             while not self._stop.wait(0.5):
                 began = time.time()
                 try:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from flows import process
-from flows.repro import Did, as_error, reproduce
-from segtrail.errors import StageError
+from flows.repro import Did, StepFault, as_error, reproduce
+from segtrail.errors import EXIT_FAULT, StageError
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = """
@@ -27,6 +27,8 @@ if do == "bug":
     raise ValueError("nobody thought of this")
 if do == "silent":
     os._exit(9)
+if do == "killed":
+    os.kill(os.getpid(), 9)
 if do == "hang":
     Path("pid").write_text(str(os.getpid()))
     time.sleep(120)
@@ -72,6 +74,14 @@ def test_it_runs_then_stands_then_is_restored(toy):
     did, lines = run(toy)
     assert (did, lines) == (Did.RESTORED, [])
     assert (toy / "out.txt").read_text() == "inwork"
+
+
+def test_a_killed_stage_is_a_fault(toy):
+    (toy / "do").write_text("killed")
+    with pytest.raises(StepFault, match=r"make@toy: killed by signal 9 \(Killed\)") as raised:
+        run(toy)
+    assert raised.value.exit_code == EXIT_FAULT
+    assert "run it again" in raised.value.hint
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is a fault, that passes, and what a mistake, that stays."""
 
 import errno
+import shutil
 
 import pytest
 
@@ -29,6 +30,7 @@ def of_library(name: str, base: type[Exception] = Exception) -> Exception:
     "error",
     [
         OSError(errno.ENOSPC, "No space left on device"),
+        shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")]),
         ConnectionRefusedError(),
         TimeoutError(),
         MemoryError(),
