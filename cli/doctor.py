@@ -48,14 +48,15 @@ def doctor(
 
 
 def _print(found: Examined) -> None:
+    from flows.doctor.examine import MACHINE, VERSIONS
     from flows.doctor.findings import State
     from flows.doctor.machine import SHOWN
 
     for name, findings in found.sections.items():
         print(name)
-        if name == "machine":
+        if name == MACHINE:
             _print_machine(found.machine)
-        if name == "versions":
+        if name == VERSIONS:
             shown = [f"{p.name} {p.installed or 'MISSING'}" for p in found.packages
                      if p.name in SHOWN]  # fmt: skip
             print(f"  python {_python()}, segtrail {_version()}, {', '.join(shown)}")

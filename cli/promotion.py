@@ -133,7 +133,6 @@ def approve(
       segtrail approve --recipe nuclei --by "Grace Hopper" --reason "looked at all 61 images"
       segtrail approve 1f0c2b7e --by "Grace Hopper" --reason "looked at all 61 images"
     """
-
     for option, value in (("--by", by), ("--reason", reason)):
         if not value.strip():
             raise typer.BadParameter(f"{option} is empty; the ledger keeps it")

@@ -12,11 +12,11 @@ from pathlib import Path
 from components.collecting import cache, leftovers, recorded, workers
 from components.collecting.found import Found
 from components.ingestion.object_stores import open_cache
-from components.ingestion.working_copies import WORKERS, of_workers
+from components.ingestion.working_copies import of_workers
 from lineage.dvc_files import cache_folder
 from segtrail.errors import StageError, WorkspaceError
 from segtrail.lock import alone, is_held
-from segtrail.workspace import Workspace
+from segtrail.workspace import WORKERS, Workspace
 
 
 @dataclass(frozen=True)

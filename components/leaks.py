@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from components.ingestion.fingerprints import Fingerprint, fingerprint
 from components.ingestion.neighbours import KINDS, SAME_CONTENT, SAME_GROUP, find_links
 from segtrail import split_ledger
+from segtrail.ahead import in_threads
 from segtrail.files import write_text
 from segtrail.images import decode_image
 from segtrail.params import load_dataset
@@ -135,14 +135,7 @@ def _fingerprints(folder: Path, rows: Sequence[Row]) -> Iterator[tuple[str, Fing
     def work(row: Row) -> tuple[str, Fingerprint]:
         return row.image, fingerprint(read_pixels(folder, row))
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        waiting: deque[Future[tuple[str, Fingerprint]]] = deque()
-        for row in rows:
-            waiting.append(pool.submit(work, row))
-            if len(waiting) > 2 * _WORKERS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    yield from in_threads(work, rows, _WORKERS)
 
 
 def _said(rows: Iterable[Row]) -> list[tuple[str, str, str, float]]:

@@ -14,29 +14,26 @@ import sys
 from pathlib import Path
 
 from flows.environment import child_environment
-from flows.stages import EMPTY
+from lineage.dvc_files import EMPTY_FOLDER
 from segtrail import git
 from segtrail.errors import SegtrailError, WorkspaceError
 from segtrail.files import write_text
-from segtrail.workspace import Workspace
-
-DATA = "_data"  # the clone in which scheduled ingestions land; no recipe can be called so
-_WORKERS = "workers"
+from segtrail.workspace import DATA_CLONE, WORKERS, Workspace
 
 
 def folder(workspace: Workspace, recipe: str) -> Path:
-    """Returns where the clone of a recipe's worker lies, or with `DATA` that of ingestions."""
-    return workspace.scratch / _WORKERS / recipe
+    """Returns where the clone of a recipe's worker lies; that of ingestions is `DATA_CLONE`'s."""
+    return workspace.workers / recipe
 
 
 def branch(recipe: str) -> str:
-    """Returns the branch that a recipe's worker, or with `DATA` an ingestion, commits to."""
+    """Returns the branch that a recipe's worker, or with `DATA_CLONE` an ingestion, commits to."""
     return f"segtrail/{recipe}"
 
 
 def is_workers(workspace: Workspace, recipe: str) -> bool:
     """Whether the workspace is the clone of the recipe's worker."""
-    return workspace.root.parts[-3:] == (".segtrail", _WORKERS, recipe)
+    return workspace.root.parts[-3:] == (".segtrail", WORKERS, recipe)
 
 
 def prepare(workspace: Workspace, recipe: str) -> Path:
@@ -69,7 +66,7 @@ def refresh(clone: Path) -> None:
     Raises:
         WorkspaceError: The merge conflicts, and was undone; or the data is not in the cache.
     """
-    landed = f"refs/heads/{branch(DATA)}"
+    landed = f"refs/heads/{branch(DATA_CLONE)}"
     for ref in ("HEAD", *git.run(clone, "ls-remote", "origin", landed).split()[1:]):
         git.run(clone, "fetch", "--quiet", "origin", ref)
         try:
@@ -82,7 +79,7 @@ def refresh(clone: Path) -> None:
                 f"git -C {clone} pull origin {ref}   (and settle the conflict)",
             ) from None
     data = clone / "data.dvc"
-    if data.exists() and EMPTY not in data.read_text("utf-8"):  # nothing was ever delivered
+    if data.exists() and EMPTY_FOLDER not in data.read_text("utf-8"):  # else nothing ever came
         command = [sys.executable, "-m", "dvc", "checkout", "data.dvc"]
         done = subprocess.run(
             command, cwd=clone, env=child_environment(clone), capture_output=True, text=True,

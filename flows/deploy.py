@@ -22,7 +22,7 @@ from flows.environment import child_environment, platform_server
 from flows.platform.programs import POOL
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say
-from segtrail.workspace import HOME_VARIABLE, Workspace
+from segtrail.workspace import DATA_CLONE, HOME_VARIABLE, Workspace
 
 _PASSED_ON = ("PYTHONPATH", "PATH", "PYTHONUNBUFFERED")
 _HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(automations.HEARTBEAT_S)}
@@ -122,7 +122,7 @@ def deployments(workspace: Workspace, recipe: str, when: str | None) -> list[Dep
     if (inbox := load_dataset(workspace, dataset).inbox) is not None:
         found.append(
             Deployment(
-                "ingest", dataset, clone.DATA, False, {"dataset": dataset}, inbox.every, zone,
+                "ingest", dataset, DATA_CLONE, False, {"dataset": dataset}, inbox.every, zone,
                 f"Takes what arrives in {inbox.folder} into {dataset}.",
             )
         )  # fmt: skip

@@ -1,8 +1,8 @@
 """The flow that takes in what arrives in a dataset's inbox; see `datasets.<name>.inbox`.
 
-Run by a Prefect worker, in the clone `flows.clone.DATA`. Each archive or folder in the inbox is a
-delivery. One that landed moves to `landed/` there; one that is refused to `refused/`, with the
-reason beside it; one that a fault kept out stays where it is.
+Run by a Prefect worker, in the clone `segtrail.workspace.DATA_CLONE`. Each archive or folder in the
+inbox is a delivery. One that landed moves to `landed/` there; one that is refused to `refused/`,
+with the reason beside it; one that a fault kept out stays where it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from segtrail.files import write_text
 from segtrail.lock import flow_lock
 from segtrail.params import load_dataset
 from segtrail.settings.operations import Inbox, Operations
-from segtrail.workspace import Workspace
+from segtrail.workspace import DATA_CLONE, Workspace
 
 LANDED, REFUSED, EMPTY = "Landed", "Refused", "Nothing new"
 _PLACES = {LANDED: "landed", REFUSED: "refused"}
@@ -69,7 +69,7 @@ def ingest(dataset: str) -> State:
         try:
             ends = [_take_in(workspace, dataset, delivery, inbox, bounds) for delivery in waiting]
         finally:
-            say(clone.hand_back(workspace.root, clone.DATA))
+            say(clone.hand_back(workspace.root, DATA_CLONE))
     refused = ends.count(REFUSED)
     says = f"{dataset}: {len(ends) - refused} landed, {refused} refused"
     return Completed(name=REFUSED if refused else LANDED, message=says)

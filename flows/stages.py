@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import process
+from lineage.dvc_files import EMPTY_FOLDER
 from segtrail.errors import ConfigError, SegtrailError, StageError, WorkspaceError
 from segtrail.workspace import Workspace
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 DATA = "data.dvc"
-EMPTY = "d751713988987e9331980363e24189ce.dir"  # DVC's name for a folder without files
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _check_data(root: Path, status: list[Any]) -> None:
         outs = entry.get("changed outs", {}) if isinstance(entry, dict) else {}
         for how in outs.values():
             if not (root / "data").exists():
-                if EMPTY in (root / DATA).read_text(encoding="utf-8"):
+                if EMPTY_FOLDER in (root / DATA).read_text(encoding="utf-8"):
                     raise WorkspaceError(
                         f"{root / 'data'}: nothing was ingested yet",
                         "segtrail ingest SOURCE --dataset NAME",

@@ -116,6 +116,9 @@ def listing_md5(listing: Mapping[str, str]) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest() + DIR
 
 
+EMPTY_FOLDER = listing_md5({})  # what DVC calls a folder without files, as data/ is at first
+
+
 def file_md5(path: Path) -> str:
     """Returns the md5 of a file's content, as DVC names it."""
     with open(path, "rb") as f:

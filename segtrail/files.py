@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+PUBLIC, PRIVATE = 0o644, 0o600  # who may read a file: everybody, or this user alone
 _CHUNK = 1 << 20
 _AT_FDCWD, _EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
@@ -85,10 +86,14 @@ def exchange(first: Path, second: Path) -> bool:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, mode: int = PUBLIC) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` when the block succeeds.
 
     Its lock is held meanwhile, so that one which a killed process left can be told from it.
+
+    Args:
+        path: Of the file.
+        mode: Of the file, once it is there; before, it is `PRIVATE`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -98,7 +103,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as f:
             os.fsync(f.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
         fsync_dir(path.parent)
     except BaseException:
@@ -108,15 +113,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.close(fd)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, mode: int = PUBLIC) -> None:
     """Writes `data` to `path` atomically."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, mode) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = PUBLIC) -> None:
     """Writes `text` to `path` atomically, as UTF-8."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), mode)
 
 
 def write_json(path: Path, value: Any) -> None:

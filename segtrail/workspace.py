@@ -9,6 +9,8 @@ from pathlib import Path
 from segtrail.errors import WorkspaceError
 
 HOME_VARIABLE = "SEGTRAIL_HOME"
+WORKERS = "workers"  # below the scratch folder: the clones of workers, named as their recipes
+DATA_CLONE = "_data"  # among them, where scheduled ingestions land; no recipe can be called so
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class Workspace:
     def scratch(self) -> Path:
         """Staging areas, checkpoints and logs: on the same disk, never in git or DVC."""
         return self.root / ".segtrail"
+
+    @property
+    def workers(self) -> Path:
+        return self.scratch / WORKERS
 
     def ledger(self, recipe: str) -> Path:
         return self.root / "ledger" / f"{recipe}.jsonl"

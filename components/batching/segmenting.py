@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from components.batching.chunks import Digests, Image, groups
 from components.batching.measuring import measure
 from components.batching.output import Output
+from segtrail.ahead import in_order
 from segtrail.errors import DataError
 from segtrail.files import sha256_bytes, sha256_file, write_bytes
 from segtrail.image_files import PNG, check_png
@@ -24,8 +24,6 @@ from serving.prediction import Prediction
 
 AT_ONCE = 4  # images that the model is asked for together; as many are read and measured meanwhile
 _THREADS = 2
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Kept(NamedTuple):
@@ -88,8 +86,8 @@ class Segmenter:
             OSError: A result cannot be written.
         """
         with ThreadPoolExecutor(_THREADS) as threads:
-            read = _ahead(threads, self._read, images)
-            yield from _ahead(threads, self._finish, self._answered(read))
+            read = in_order(threads, self._read, images, AT_ONCE)
+            yield from in_order(threads, self._finish, self._answered(read), AT_ONCE)
 
     def _read(self, image: Image) -> Read | Bad | Kept:
         name, digest = image.name, None
@@ -165,17 +163,6 @@ class Segmenter:
         }
         objects.insert(0, "image", image.name)
         return Done(image.name, about | row | files, objects)
-
-
-def _ahead(threads: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yields `work(item)` of each item, in order, by threads that are few items ahead."""
-    waiting: deque[Future[R]] = deque()
-    for item in items:
-        waiting.append(threads.submit(work, item))
-        if len(waiting) > AT_ONCE:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _without(name: str, message: str) -> str:

@@ -59,7 +59,8 @@ def find(source: Path, out: Path) -> Sources:
                 others += 1
     else:
         for path in _listed(source):
-            name, known = _name(path, source), found.get(_name(path, source))
+            name = _name(path, source)
+            known = found.get(name)
             if known not in (None, str(path)):
                 raise DataError(f"{source}: {known} and {path} would both be called {name}")
             found[name] = str(path)

@@ -20,7 +20,6 @@ from segtrail.words import counted
 from segtrail.workspace import Workspace
 
 OUTPUTS, RUNS = "stage outputs", "stage runs"
-_EMPTY = dvc_files.listing_md5({})  # a fresh clone has none of an empty folder
 
 
 def find(places: Sequence[Workspace], cache: Path) -> list[Found]:
@@ -64,7 +63,8 @@ def find(places: Sequence[Workspace], cache: Path) -> list[Found]:
 def _with_files(cache: Path, md5s: Iterable[str]) -> tuple[set[str], set[str]]:
     """Returns contents with the files of those that are folders, and folders without listing."""
     found, lost = set(md5s), set()
-    for md5 in [md5 for md5 in found if md5.endswith(dvc_files.DIR) and md5 != _EMPTY]:
+    listings = {md5 for md5 in found if md5.endswith(dvc_files.DIR)}
+    for md5 in listings - {dvc_files.EMPTY_FOLDER}:  # which a fresh clone need not have
         try:
             found |= set(dvc_files.read_listing(cache, md5).values())
         except LineageError:

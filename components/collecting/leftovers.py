@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from components.collecting.found import Found, measure
-from components.ingestion.working_copies import WORKERS
 from segtrail.lock import is_held
-from segtrail.workspace import Workspace
+from segtrail.workspace import WORKERS, Workspace
 
 FRESH_S = 3600  # who made it may not hold a lock, as DVC
 _WRITTEN = ("artifacts", "expectations", "ledger", "quarantine", "serving", ".segtrail")

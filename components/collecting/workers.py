@@ -8,9 +8,7 @@ from components.collecting.found import Found, measure
 from segtrail import git
 from segtrail.errors import WorkspaceError
 from segtrail.params import load_params
-from segtrail.workspace import Workspace
-
-SHARED = "_data"  # the clone in which scheduled ingestions land: see flows/clone.py
+from segtrail.workspace import DATA_CLONE, Workspace
 
 
 def find(workspace: Workspace, clones: Sequence[Workspace]) -> Found:
@@ -27,7 +25,7 @@ def find(workspace: Workspace, clones: Sequence[Workspace]) -> Found:
     gone = [
         clone.root
         for clone in clones
-        if clone.root.name not in (*recipes, SHARED) and _is_handed_back(workspace, clone)
+        if clone.root.name not in (*recipes, DATA_CLONE) and _is_handed_back(workspace, clone)
     ]
     sizes = {root: measure(root)[0] for root in gone}
     return Found("worker clones", "params.yaml has no such recipe; all is handed back", sizes)

@@ -14,7 +14,6 @@ from segtrail import git
 from segtrail.workspace import Workspace
 
 LOCK = "dvc.lock"
-EMPTY = "d751713988987e9331980363e24189ce.dir"  # DVC's md5 of a folder without files: of `[]`
 Read = Callable[[str], bytes | None]  # a content by its md5, or None if it is nowhere
 
 
@@ -76,7 +75,7 @@ def data_versions(workspace: Workspace, read: Read) -> History:
 
 def listing(read: Read, md5: str) -> dict[str, str] | None:
     """Returns `{path: md5}` of a folder that DVC recorded; None if its listing is nowhere."""
-    if md5 == EMPTY:
+    if md5 == dvc_files.EMPTY_FOLDER:
         return {}
     content = read(md5)
     if content is None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from components.ingestion.adapter import Adapter, Item
 from components.ingestion.archive import Source
@@ -16,6 +13,7 @@ from components.ingestion.dealing import Arrival
 from components.ingestion.fingerprints import fingerprint
 from components.ingestion.problems import Problems
 from segtrail import png
+from segtrail.ahead import in_threads
 from segtrail.errors import DataError
 from segtrail.files import sha256_bytes
 from segtrail.image_statistics import image_statistics
@@ -24,8 +22,6 @@ from segtrail.progress import track
 from segtrail.split_ledger import Ledger, Row
 
 _WORKERS = min(4, os.cpu_count() or 1)  # decoding and hashing let other threads run
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,9 @@ def read_all(
             intake.held_back.append(item.id)
         else:
             wanted.append(item)
-    results = _in_order(lambda item: _check(source, item, adapter, erased, problems), wanted)
+    results = in_threads(
+        lambda item: _check(source, item, adapter, erased, problems), wanted, _WORKERS
+    )
     for checked in track(results, f"checking the images of {source.name}", total=len(wanted)):
         if isinstance(checked, Erased):
             intake.erased.append(checked.image)
@@ -166,22 +164,6 @@ def _check(
     )
     arrival = Arrival(row, fingerprint(delivered.pixels), statistics)
     return Checked(arrival, delivered.png, mask_png, mask.overlap, mask.note)
-
-
-def _in_order(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yields the results of work done in threads, in order; only a few wait at any time."""
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        waiting: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * _WORKERS:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def numbered(arrivals: Iterable[Arrival], delivery: int) -> list[Arrival]:

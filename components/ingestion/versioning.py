@@ -13,13 +13,13 @@ from typing import Any
 
 import yaml
 
+from lineage.dvc_files import EMPTY_FOLDER
 from segtrail import git
 from segtrail.errors import WorkspaceError
 from segtrail.progress import say
 from segtrail.workspace import Workspace
 
 POINTER = "data.dvc"
-EMPTY = "d751713988987e9331980363e24189ce.dir"  # DVC's name for a folder without files
 
 
 def require_repositories(workspace: Workspace) -> None:
@@ -50,7 +50,7 @@ def restore(workspace: Workspace) -> None:
     Raises:
         WorkspaceError: Neither the cache nor a remote has it.
     """
-    if _has_files(workspace) or recorded_version(workspace) in (None, EMPTY):
+    if _has_files(workspace) or recorded_version(workspace) in (None, EMPTY_FOLDER):
         return
     say("data/ is not here yet: restoring it from DVC")
     if dvc(workspace, "checkout", "--quiet", POINTER).returncode == 0:
@@ -70,7 +70,7 @@ def require_unchanged(workspace: Workspace) -> None:
     WorkspaceError: `data/` is not what `data.dvc` names.
     """
     version = recorded_version(workspace)
-    if version in (None, EMPTY):
+    if version in (None, EMPTY_FOLDER):
         if _has_files(workspace):
             raise WorkspaceError(
                 f"{workspace.data}: holds files that {POINTER} does not name",

@@ -17,14 +17,12 @@ from components.scoring import FOLDER as SCORES
 from lineage import report_record
 from segtrail.errors import ConfigError
 from segtrail.params import load_params
-from segtrail.workspace import Workspace
-
-WORKERS = "workers"  # under the scratch folder: see flows/clone.py
+from segtrail.workspace import WORKERS, Workspace
 
 
 def of_workers(workspace: Workspace) -> list[Workspace]:
     """Returns the clones in which workers run the workspace's recipes."""
-    folders = sorted((workspace.scratch / WORKERS).glob("*/.git"))
+    folders = sorted(workspace.workers.glob("*/.git"))
     return [Workspace(git.parent, workspace.home) for git in folders]
 
 
@@ -134,14 +132,13 @@ def _recipes_of_others(workspace: Workspace, dataset: str) -> set[str]:
 
 
 def _scratch_files(workspace: Workspace, dataset: str) -> Iterator[Path]:
-    workers = workspace.scratch / WORKERS
     quarantine = workspace.root / "quarantine"
     roots = [workspace.scratch, quarantine]
     if workspace.root.parent.name == WORKERS:
         roots.append(workspace.dataset(dataset))
     for root in roots:
         for path in sorted(root.rglob("*")):
-            if path.is_file() and not path.is_symlink() and workers not in path.parents:
+            if path.is_file() and not path.is_symlink() and workspace.workers not in path.parents:
                 yield path
 
 

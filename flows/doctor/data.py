@@ -11,7 +11,7 @@ import yaml
 
 from flows.doctor.findings import Finding, State, ok
 from flows.doctor.here import Here
-from flows.stages import DATA, EMPTY
+from flows.stages import DATA
 from lineage import data_version, dvc_files, ledger
 from segtrail import tombstones
 from segtrail.errors import LineageError
@@ -44,7 +44,7 @@ def checked_out(here: Here) -> Iterator[Finding]:
     """Tells whether `data/` has the files that `data.dvc` names; their content is not read."""
     workspace = here.workspace
     recorded = workspace.root / DATA
-    if not recorded.exists() or EMPTY in recorded.read_text(encoding="utf-8"):
+    if not recorded.exists() or dvc_files.EMPTY_FOLDER in recorded.read_text(encoding="utf-8"):
         ingest = "segtrail ingest SOURCE --dataset NAME"
         yield Finding(State.NOT_SET_UP, "nothing was ingested yet", ingest)
         return

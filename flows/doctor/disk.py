@@ -14,24 +14,26 @@ from flows.doctor.here import Here
 
 LOW_GIB, NONE_GIB = 10, 1
 _COUNT_S = 5.0
+_TEMPORARY = "temporary files"
 
 
 def free(here: Here) -> Iterator[Finding]:
     """Tells what is free where the workspace, DVC's cache and temporary files lie."""
-    places: dict[int, list[str]] = {}
+    places: dict[int, list[tuple[str, Path]]] = {}
     folders = {"workspace": here.workspace.root, "DVC's cache": _cache(here),
-               "temporary files": Path(tempfile.gettempdir())}  # fmt: skip
+               _TEMPORARY: Path(tempfile.gettempdir())}  # fmt: skip
     for name, folder in folders.items():
         if folder.is_dir():
-            places.setdefault(folder.stat().st_dev, []).append(f"{name} ({folder})")
-    for names in places.values():
-        gib = shutil.disk_usage(names[0].partition("(")[2].removesuffix(")")).free / 2**30
-        what = f"{gib:.1f} GiB free: {', '.join(names)}"
+            places.setdefault(folder.stat().st_dev, []).append((name, folder))
+    for there in places.values():
+        name, folder = there[0]
+        gib = shutil.disk_usage(folder).free / 2**30
+        what = f"{gib:.1f} GiB free: {', '.join(f'{name} ({folder})' for name, folder in there)}"
         if gib >= LOW_GIB:
             yield ok(what)
             continue
-        own = not names[0].startswith("temporary")
-        then = "dvc gc --workspace --all-tags" if own else "export TMPDIR=... (on a larger disk)"
+        own = name != _TEMPORARY
+        then = "segtrail gc --dry-run" if own else "export TMPDIR=... (on a larger disk)"
         yield Finding(State.BROKEN if gib < NONE_GIB else State.WARNING, what, f"free some: {then}")
 
 

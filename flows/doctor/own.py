@@ -70,7 +70,7 @@ def promotions(here: Here) -> Iterator[Finding]:
 def runs(here: Here) -> Iterator[Finding]:
     """Tells a run that is under way, or was killed, here and in the clones of workers."""
     root = here.workspace.root
-    clones = sorted((here.workspace.scratch / "workers").glob("*/.segtrail/flow.lock"))
+    clones = sorted(here.workspace.workers.glob("*/.segtrail/flow.lock"))
     for lock in (here.workspace.scratch / "flow.lock", *clones):
         where = "here" if lock.parent.parent == root else f"in {lock.parent.parent}"
         try:

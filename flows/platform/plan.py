@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segtrail.errors import WorkspaceError
+from segtrail.files import PRIVATE, write_text
 from segtrail.settings.platform import Platform
 from segtrail.workspace import Workspace
 
@@ -62,7 +63,7 @@ def prepare(workspace: Workspace, settings: Platform) -> Plan:
         socket = Path(tempfile.mkdtemp(prefix="segtrail-", dir="/tmp")) / "up.sock"
     said = {"root": str(workspace.root), "socket": str(socket),
             "settings": settings.model_dump(mode="json")}  # fmt: skip
-    write_private(folder / FILE, json.dumps(said, indent=2) + "\n")
+    write_text(folder / FILE, json.dumps(said, indent=2) + "\n", PRIVATE)
     return Plan(workspace.root, settings, socket)
 
 
@@ -102,17 +103,3 @@ def forget(workspace: Workspace) -> None:
             with contextlib.suppress(OSError):
                 plan.socket.parent.rmdir()
     (workspace.platform / FILE).unlink(missing_ok=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file atomically that this user alone can read."""
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # of mode 0600
-    try:
-        with open(fd, "w", encoding="utf-8") as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -15,8 +15,9 @@ from typing import Any
 
 from flows.environment import child_environment
 from flows.platform import child, programs, remains
-from flows.platform.plan import Plan, write_private
+from flows.platform.plan import Plan
 from segtrail.errors import StageError
+from segtrail.files import PRIVATE, write_text
 
 CONFIG, LOG = "supervisord.conf", "supervisord.log"
 _STOP_S = {programs.WORKER: 60, programs.SERVING: 40}  # the model server drains for 30
@@ -82,7 +83,7 @@ def start(plan: Plan) -> None:
     """
     folder = plan.workspace.platform
     os.umask(umask := os.umask(0o077))
-    write_private(folder / CONFIG, configuration(plan, umask))
+    write_text(folder / CONFIG, configuration(plan, umask), PRIVATE)
     env = {**child_environment(plan.root), **remains.mark(remains.SUPERVISOR, folder)}
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", CONFIG]
     done = subprocess.run(

@@ -28,7 +28,7 @@ from segtrail.errors import ConfigError, LineageError, StageError, WorkspaceErro
 from segtrail.files import atomic_folder, atomic_path, tree_digests, write_text
 from segtrail.lock import alone
 from segtrail.saved_model import digest
-from segtrail.workspace import Workspace
+from segtrail.workspace import DATA_CLONE, Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG_AGO = 1_700_000_000
@@ -255,7 +255,7 @@ def test_the_clone_of_a_recipe_that_is_gone_goes_once_its_work_is_handed_back(
     workspace: Workspace,
 ) -> None:
     kept, root = clone.prepare(workspace, RECIPE), clone.prepare(workspace, "old")
-    data = clone.prepare(workspace, clone.DATA)
+    data = clone.prepare(workspace, DATA_CLONE)
     collected(workspace)
     clone.prepare(workspace, "old")
     write_text(root / "notes.txt", "mine")

@@ -22,6 +22,7 @@ from components.ingest import ingest
 from components.ingestion import versioning
 from components.ingestion.adapters.dsb2018 import Dsb2018
 from components.leaks import find_leaks
+from lineage.dvc_files import EMPTY_FOLDER
 from segtrail import git, split_ledger
 from segtrail.errors import ConfigError, DataError, WorkspaceError
 from segtrail.files import read_json, root_digest, sha256_file, tree_digests
@@ -443,7 +444,7 @@ def test_the_pointer_to_an_empty_folder_is_nothing_to_restore(lab):
 def test_the_empty_version_is_what_dvc_calls_it(lab):
     (lab.root / "data").mkdir()
     lab.dvc("add", "data")
-    assert versioning.recorded_version(lab.workspace) == versioning.EMPTY
+    assert versioning.recorded_version(lab.workspace) == EMPTY_FOLDER
 
 
 def test_data_changed_by_hand_is_refused(landed):
