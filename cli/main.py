@@ -45,7 +45,6 @@ from segtrail.errors import (
 
 EXIT_INTERRUPTED = 130
 DEBUG_VARIABLE = "SEGTRAIL_DEBUG"
-_LONGEST = 600  # characters of a library's error
 
 app = typer.Typer(
     name="segtrail",
@@ -145,8 +144,7 @@ def _run(arguments: list[str] | None) -> int:
     except Exception as e:  # a library's own, such as MLflow's where its server gives no answer
         if os.environ.get(DEBUG_VARIABLE) or not faults.is_fault(e):
             raise
-        what = " ".join(str(e).split())[:_LONGEST]
-        print(f"error: {what}\n  -> {faults.HINT}", file=sys.stderr, flush=True)
+        print(f"error: {faults.told(e)}", file=sys.stderr, flush=True)
         return EXIT_FAULT
 
 

@@ -18,9 +18,10 @@ from flows import clone, events, outcome, stages, steps, waiting
 from flows.recorded import recorded
 from flows.steps import UNBOUNDED, Bounds, outcome_of, say
 from lineage import signature
-from segtrail import git, telemetry
+from segtrail import faults, git, telemetry
 from segtrail.artifacts import ValidationResult, Verdict
 from segtrail.errors import (
+    EXIT_FAULT,
     EXIT_INSUFFICIENT,
     EXIT_REJECTED,
     SegtrailError,
@@ -214,14 +215,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--last-step", choices=get_args(LastStep), default="promote")
     options = parser.parse_args(arguments)
     console.quieten()
-    state = retrain(
-        options.recipe, options.allow_dirty, options.by, options.last_step, return_state=True
-    )
     try:
+        state = retrain(
+            options.recipe, options.allow_dirty, options.by, options.last_step, return_state=True
+        )
         name = outcome_of(state)
     except SegtrailError as e:
         console.print_error(e)
         return e.exit_code
+    except Exception as e:  # Prefect's own, where its server gives no answer
+        if not faults.is_fault(e):
+            raise
+        console.print_error(faults.told(e))
+        return EXIT_FAULT
     print(f"{state.message} ({name.lower()})" if name in _VERDICTS.values() else state.message)
     return {name: code for code, name in _VERDICTS.items()}.get(name, 0)
 

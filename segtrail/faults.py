@@ -10,7 +10,10 @@ import errno
 import shutil
 from collections.abc import Iterator
 
+from segtrail.errors import SegtrailError
+
 HINT = "what it runs on failed, not segtrail's input: mend that, or wait, and run it again"
+_LONGEST = 600  # characters of a library's words
 _NUMBERS = {
     getattr(errno, name)
     for name in (
@@ -30,12 +33,18 @@ _NAMES = {
     "sqlalchemy.exc.OperationalError",
     "sqlite3.OperationalError",
     "aiohttp.client_exceptions.ClientConnectionError",
+    "httpx.TransportError",
 }
 
 
 def is_fault(error: BaseException) -> bool:
     """Whether an error, or one that it came of, is a fault."""
     return any(_is_one(each) for each in _chain(error))
+
+
+def told(error: Exception) -> SegtrailError:
+    """Returns a fault in the words of a library, such as MLflow's or Prefect's, with a hint."""
+    return SegtrailError(" ".join(str(error).split())[:_LONGEST], HINT)
 
 
 def _is_one(error: BaseException) -> bool:

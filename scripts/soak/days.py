@@ -35,8 +35,8 @@ class Month:
         self.client = Client(f"127.0.0.1:{world.ports['serving']}", b"")
         self._seed = 100
 
-    def plan(self) -> dict[int, Callable[[], None]]:
-        """Returns what happens on which day; a short month has all of it, a long one pauses."""
+    def plan(self) -> dict[int, list[Callable[[], None]]]:
+        """Returns what happens on which day; a week has all but two of it, a month pauses."""
         happenings = [
             self.bad_delivery, self.drift, self.training_dies, self.worse_model, self.approval,
             self.rollback, self.second_drift,
@@ -44,9 +44,9 @@ class Month:
         if self._length >= 14:
             happenings += [self.machine_dies, self.scheduler_dies]
         step = max(1, (self._length - 2) // len(happenings))
-        found = {1: self.first_delivery}
+        found = {1: [self.first_delivery]}
         for number, what in enumerate(happenings):
-            found[min(self._length, 2 + number * step)] = what
+            found.setdefault(min(self._length, 2 + number * step), []).append(what)
         return found
 
     def live(self) -> None:
@@ -54,8 +54,7 @@ class Month:
         world, plan = self._world, self.plan()
         world.segtrail("deploy", "--recipe", RECIPE)
         while self.days < self._length:
-            happening = plan.get(self.days + 1)
-            if happening is not None:
+            for happening in plan.get(self.days + 1, ()):
                 world.note("day", f"{self.days + 1}: {happening.__doc__}")
                 happening()
             self._a_run_ends()

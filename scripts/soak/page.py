@@ -17,7 +17,8 @@ _WIDTH, _LEFT, _ROW = 1120, 90, 26
 _COLOURS = {
     "Promoted": "#2e7d32", "Already serves": "#9e9e9e", "Rejected": "#c62828",
     "Crashed": "#6a1b9a", "Failed": "#ad1457", "Landed": "#1565c0", "Refused": "#ef6c00",
-    "Severe": "#ef6c00", "None": "#90a4ae", "Nothing new": "#cfd8dc", "Judged": "#f9a825",
+    "Severe": "#ef6c00", "Suspended": "#f9a825", "None": "#90a4ae", "Nothing new": "#cfd8dc",
+    "Judged": "#f9a825",
 }  # fmt: skip
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
@@ -54,6 +55,7 @@ def write_page(
     rows = [*_runs(runs, x), *_versions(month, x), *_requests(month, x), *_events(world, x)]
     height = 6 * _ROW + 20
     answers = month.client.answers
+    title = f"{month.days} simulated days"
     says = (
         f"{month.days} scheduled runs in {(end - begin) / 60:.0f} minutes; "
         f"{len(answers)} requests answered, {len(month.client.failures)} failed"
@@ -72,8 +74,8 @@ def write_page(
         for name, colour in _COLOURS.items()
     )
     page = (
-        "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>A simulated month</title>"
-        f"<style>{_STYLE}</style></head><body><h1>A simulated month</h1><p>{escape(says)}</p>"
+        f"<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>{title}</title>"
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1><p>{escape(says)}</p>"
         f'<div class=wide><svg width="{_WIDTH}" height="{height}" role=img aria-label="timeline">'
         f"{''.join(rows)}</svg></div><p>{key}</p><h2>What must hold</h2><table>{checks}</table>"
         f"<h2>What happened</h2><table>{events}</table></body></html>\n"

@@ -10,8 +10,10 @@ import pytest
 
 from lineage import approvals, ledger
 from segtrail import saved_model
+from segtrail.errors import EXIT_FAULT
 from segtrail.workspace import Workspace
 from serving import config
+from serving.launch import free_port
 
 DVC = ["examples", "validate", "transform", "train", "evaluate"]
 STEPS = "recipes.demo.training.steps"
@@ -225,3 +227,14 @@ def test_a_model_that_was_rolled_back_is_not_brought_back(done, retrain):
     assert found.returncode == 3, found.stderr
     assert done.calls() == LIVE
     assert found.stdout.splitlines()[-1].startswith("demo: not promoted: v2 was rolled back by Ada")
+
+
+def test_a_prefect_server_that_gives_no_answer_is_a_fault(small):
+    """A named one: without any, a run has a server of its own."""
+    nobody = f"http://127.0.0.1:{free_port()}/api"
+    found = small.segtrail("retrain", "--recipe", "demo", PREFECT_API_URL=nobody)
+    assert found.returncode == EXIT_FAULT
+    assert f"error: Failed to reach API at {nobody}" in found.stderr
+    assert "run it again" in found.stderr
+    assert "Traceback" not in found.stderr
+    assert small.calls() == []

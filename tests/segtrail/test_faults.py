@@ -3,6 +3,7 @@
 import errno
 import shutil
 
+import httpx
 import pytest
 
 from segtrail.errors import DataError, ServingError
@@ -35,6 +36,7 @@ def of_library(name: str, base: type[Exception] = Exception) -> Exception:
         TimeoutError(),
         MemoryError(),
         of_library("sqlalchemy.exc.OperationalError"),
+        raised(httpx.ConnectError("refused"), RuntimeError("Failed to reach API")),
         type("Own", (type(of_library("requests.exceptions.ConnectionError")),), {})(),
         raised(ConnectionResetError(), ServingError("127.0.0.1:8500: no answer"), hidden=True),
         raised(of_library("urllib3.exceptions.HTTPError"), RuntimeError("MLflow: no answer")),
