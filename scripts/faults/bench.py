@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
+from scripts.faults.running import PATIENCE_S, Running
 from scripts.made_workspace import DATASET, RECIPE, MadeWorkspace
 from segtrail.saved_model import digest
 from serving.client import SegmentationClient
@@ -25,66 +25,7 @@ from serving.launch import free_port
 STEPS = (
     "examples", "validate", "transform", "train", "evaluate", "gate", "infra-validate", "promote",
 )  # fmt: skip
-_PATIENCE_S, _POLL_S = 900.0, 0.02
-
-
-@dataclass(frozen=True)
-class Said:
-    """How a command ended.
-
-    Attributes:
-        code: Its exit code; -9 after SIGKILL.
-        text: All that it printed.
-    """
-
-    code: int
-    text: str
-
-    @property
-    def error(self) -> str:
-        """The error's first line and its hint; empty where it printed none."""
-        lines = self.text.splitlines()
-        at = max((i for i, line in enumerate(lines) if line.startswith("error: ")), default=None)
-        if at is None:
-            return ""
-        hints = [line.strip() for line in lines[at + 1 : at + 12] if line.startswith("  -> ")]
-        return " ".join([lines[at].removeprefix("error: "), *hints[:1]])
-
-
-class Running:
-    """A command that runs; what it prints is kept in a file.
-
-    Args:
-        bench: Where.
-        command: Program and arguments.
-    """
-
-    def __init__(self, bench: MadeWorkspace, command: list[str]) -> None:
-        self._out: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            command, cwd=bench.root, env=bench.environment, stdin=subprocess.DEVNULL,
-            stdout=self._out, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-
-    def is_over(self) -> bool:
-        """Whether it has ended."""
-        return self.process.poll() is not None
-
-    def said(self) -> str:
-        """Returns what it has printed so far."""
-        self._out.seek(0)
-        return self._out.read()
-
-    def ends(self) -> Said:
-        """Waits for its end."""
-        self.process.wait(_PATIENCE_S)
-        return Said(self.process.returncode, self.said())
-
-    def kill(self) -> None:
-        """Kills it, if it still runs."""
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.wait()
+_POLL_S = 0.02
 
 
 class Bench(MadeWorkspace):
@@ -177,6 +118,16 @@ class Bench(MadeWorkspace):
         finally:
             server.kill()
 
+    @contextmanager
+    def server(self, command: list[str], port: int) -> Iterator[Running]:
+        """Runs another server, from when it listens on its port of 127.0.0.1."""
+        server = Running(self, command)
+        try:
+            self.wait_for(lambda: _listens(port), server)
+            yield server
+        finally:
+            server.kill()
+
     # processes
 
     def processes_of(self, step: str) -> list[psutil.Process]:
@@ -184,7 +135,7 @@ class Bench(MadeWorkspace):
         found = []
         for process, line in self.processes():
             words = [Path(word).name for word in line]
-            if any((a, b) in (("segtrail", step), ("cli", step)) for a, b in _pairs(words)):
+            if any((a, b) in (("segtrail", step), ("cli", step)) for a, b in pairwise(words)):
                 found.append(process)
         return found
 
@@ -203,7 +154,7 @@ class Bench(MadeWorkspace):
         Raises:
             RuntimeError: The command ended before.
         """
-        end = time.monotonic() + _PATIENCE_S
+        end = time.monotonic() + PATIENCE_S
         while not what():
             if run.is_over() or time.monotonic() > end:
                 raise RuntimeError(f"what was waited for did not come:\n{run.said()}")
@@ -216,5 +167,7 @@ class Bench(MadeWorkspace):
                 process.send_signal(signal.SIGKILL)
 
 
-def _pairs(words: list[str]) -> Iterator[tuple[str, str]]:
-    return itertools.pairwise(words)
+def _listens(port: int) -> bool:
+    with socket.socket() as s:
+        s.settimeout(0.2)
+        return s.connect_ex(("127.0.0.1", port)) == 0

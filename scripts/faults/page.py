@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.faults.cases import Found
+from scripts.faults.case import Found
 from segtrail.files import write_text
 
 BEGIN, END = "<!-- table: python -m scripts.faults -->", "<!-- table ends -->"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from lineage import ledger
 from scripts.faults.bench import Bench
@@ -60,5 +61,5 @@ def _serves(line: list[str]) -> bool:
     return any(word in ("serve", "serving.embedded", "mlflow", "prefect") for word in line)
 
 
-def _ledger(bench: Bench):  # type: ignore[no-untyped-def]
+def _ledger(bench: Bench) -> Path:
     return bench.root / "ledger" / f"{RECIPE}.jsonl"
