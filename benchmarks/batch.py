@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import operator
 import os
-import resource
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder has names of packages
+from benchmarks.pairs import Clock, Taken, apart, print_ratios  # noqa: E402
 
 
 def ours(workspace: Path, recipe: str, images: Path, out: Path, options: list[str]) -> None:
@@ -36,15 +34,15 @@ def ours(workspace: Path, recipe: str, images: Path, out: Path, options: list[st
     from segtrail.workspace import Workspace
 
     run = pipeline.run
-    spent: list[tuple[float, float]] = []
+    clocks: list[Clock] = []
 
     def counted(*given: object) -> None:  # the model is loaded by now
-        spent.append((_cpu(), time.perf_counter()))
+        clocks.append(Clock())
         run(*given)  # type: ignore[arg-type]
 
     pipeline.run = counted  # type: ignore[assignment]
     batch.batch(Workspace(workspace, workspace), recipe, images, out, runner_options=options)
-    _tell(*spent[0])
+    clocks[0].tell()
 
 
 def plain(workspace: Path, recipe: str, images: Path, out: Path, options: list[str]) -> None:
@@ -56,41 +54,20 @@ def plain(workspace: Path, recipe: str, images: Path, out: Path, options: list[s
     model = SessionModel(workspace / "serving" / "models" / recipe / str(version))
     outputs = set(model.signatures["serving_default"].outputs) - {"count"}
     out.mkdir(parents=True)
-    before, started = _cpu(), time.perf_counter()
+    clock = Clock()
     for path in sorted(images.iterdir()):
         asked = {"image_bytes": [path.read_bytes()]}
         found = model.run("serving_default", asked, sorted(outputs))
         for output in outputs & {"mask_png", "labels_png"}:
             (out / f"{path.name}.{output}").write_bytes(found[output][0])
-    _tell(before, started)
+    clock.tell()
 
 
-def _cpu() -> float:
-    """Returns the processor seconds of this process and of those that it started and that ended."""
-    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used.ru_utime + used.ru_stime for used in both)
-
-
-def _tell(before: float, started: float) -> None:
-    seconds, cpu = time.perf_counter() - started, _cpu() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "peak_mib": peak}))
-
-
-def apart(what: str, *arguments: object) -> dict[str, float]:
-    """Runs `ours` or `plain` in a process of its own; returns what it printed."""
+def one(what: str, workspace: Path, recipe: str, images: str, options: list[str]) -> Taken:
+    """Runs `ours` or `plain` in a process of its own; returns what it took."""
     with tempfile.TemporaryDirectory(prefix="segtrail-benchmark-") as folder:
-        workspace, recipe, images, options = arguments
-        given = [str(workspace), str(recipe), str(images), f"{folder}/out", json.dumps(options)]
-        done = subprocess.run(
-            [sys.executable, __file__, what, *given], capture_output=True, text=True, check=False,
-            env=os.environ
-            | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(done.stderr[-3000:])
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        out = f"{folder}/out"
+        return apart(__file__, what, workspace, recipe, images, out, json.dumps(options))
 
 
 def main() -> None:
@@ -107,22 +84,13 @@ def main() -> None:
         for path in sorted(given.images.glob("*.png"))[: given.most]:
             shutil.copy(path, temporary)
         count = len(os.listdir(temporary))
-        arguments = (given.workspace.resolve(), given.recipe, temporary, given.runner_option)
+        asked = (given.workspace.resolve(), given.recipe, temporary)
         pairs = [
-            (apart("ours", *arguments), apart("plain", *arguments)) for _ in range(given.pairs)
+            (one("ours", *asked, given.runner_option), one("plain", *asked, []))
+            for _ in range(given.pairs)
         ]
     print(f"{given.recipe}: {count} images, {given.pairs} interleaved pairs, medians")
-    for key, unit in (("seconds", "s"), ("cpu", "CPU s")):
-        mine, loop = (
-            statistics.median(run[key] for run in runs) for runs in zip(*pairs, strict=True)
-        )
-        ratio = statistics.median(a[key] / b[key] for a, b in pairs)
-        print(
-            f"  batch {mine:6.1f} {unit} ({count / mine:.1f} images a {unit}), plain loop "
-            f"{loop:6.1f} {unit} ({count / loop:.1f})   ratio {ratio:.2f}"
-        )
-    peaks = (max(run["peak_mib"] for run in runs) for runs in zip(*pairs, strict=True))
-    print("  peak memory {:.0f} MiB, of the loop {:.0f} MiB".format(*peaks))
+    print_ratios("batch", pairs, count, operator.truediv)
 
 
 if __name__ == "__main__":

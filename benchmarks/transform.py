@@ -16,20 +16,16 @@ dsb2018`, `segtrail ingest`, `segtrail examples`, `segtrail validate`); it is on
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder has names of packages
+from benchmarks.pairs import Clock, apart, print_ratios  # noqa: E402
+
 SPLITS = ("train", "validation")
 
 
@@ -122,29 +118,9 @@ def _loop(tf: Any, examples: Path, out: Path, options: Any) -> None:
 
 
 def _measure(work: Callable[[], object]) -> None:
-    before, started = time.process_time(), time.perf_counter()
+    clock = Clock()
     work()
-    print(
-        json.dumps(
-            {
-                "seconds": time.perf_counter() - started,
-                "cpu": time.process_time() - before,
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            }
-        )
-    )
-
-
-def apart(what: str, root: Path, recipe: str) -> dict[str, float]:
-    """Runs `ours` or `plain` in a process of its own; returns what it printed."""
-    done = subprocess.run(
-        [sys.executable, __file__, what, str(root), recipe],
-        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise SystemExit(done.stderr[-3000:])
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    clock.tell()
 
 
 def copies(workspace: Path, recipe: str, times: int, to: Path) -> int:
@@ -188,30 +164,21 @@ def main() -> None:
         if given.pairs:
             root = Path(temporary) / "speed"
             images = copies(given.workspace, given.recipe, given.times, root)
-            apart("plain", root, given.recipe)  # the files are in the page cache for both
+            apart(__file__, "plain", root, given.recipe)  # the files are in the page cache for both
             pairs = [
-                (apart("ours", root, given.recipe), apart("plain", root, given.recipe))
+                (
+                    apart(__file__, "ours", root, given.recipe),
+                    apart(__file__, "plain", root, given.recipe),
+                )
                 for _ in range(given.pairs)
             ]
             print(f"{given.recipe}: {images} images, {given.pairs} interleaved pairs, medians")
-            for key, unit in (("seconds", "s"), ("cpu", "CPU s")):
-                stage, loop = (
-                    statistics.median(run[key] for run in runs) for runs in zip(*pairs, strict=True)
-                )
-                ratio = statistics.median(b[key] / a[key] for a, b in pairs)
-                print(
-                    f"  the stage {stage:5.1f} {unit} ({images / stage:.0f} images a {unit}), "
-                    f"plain loop {loop:5.1f} {unit} ({images / loop:.0f})   ratio {ratio:.2f}"
-                )
-            print(
-                f"  peak memory {max(a['peak_mib'] for a, _ in pairs):.0f} MiB, "
-                f"of the loop {max(b['peak_mib'] for _, b in pairs):.0f} MiB"
-            )
+            print_ratios("the stage", pairs, images, lambda stage, loop: loop / stage)
             shutil.rmtree(root)
         for times in (1, 4, 16) if given.memory else ():
             root = Path(temporary) / f"memory-{times}"
             images = copies(given.workspace, given.recipe, times, root)
-            run = apart("ours", root, given.recipe)
+            run = apart(__file__, "ours", root, given.recipe)
             print(
                 f"  {times:2d}x: {images} images, {run['seconds']:.1f} s, "
                 f"peak memory {run['peak_mib']:.0f} MiB"

@@ -14,6 +14,7 @@ import typer
 
 from cli.options import check_recipe
 from cli.status import print_table
+from segtrail.errors import LineageError
 from segtrail.words import plain
 from segtrail.workspace import Workspace
 
@@ -110,7 +111,9 @@ def history(
         )
 
 
-def _row(period: Period, made: Origin, now: datetime, problem: str | None) -> tuple[str, ...]:
+def _row(
+    period: Period, made: Origin, now: datetime, problem: LineageError | None
+) -> tuple[str, ...]:
     still = "serves now" if problem is None else "now, by the ledger"
     return (
         f"v{period.version}",

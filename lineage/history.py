@@ -126,23 +126,26 @@ def periods(entries: Sequence[Entry]) -> list[Period]:
     ]
 
 
-def disagreement(workspace: Workspace, recipe: str, entries: Sequence[Entry]) -> str | None:
+def disagreement(
+    workspace: Workspace, recipe: str, entries: Sequence[Entry]
+) -> LineageError | None:
     """Returns how the serving configuration contradicts the ledger, and what to do; or None."""
     path, last, out = workspace.models_config, ledger.champion(entries), ledger.canary(entries)
     remedy = f"segtrail promote --recipe {recipe} --recover"
     try:
         serves, shown = config.champion(path, recipe), config.canary(path, recipe)
     except ServingError as e:
-        return f"{e.message}\n  -> {remedy}"
-    if serves == (last.version if last else None):
-        if shown == (out.version if out else None):
-            return None
+        return LineageError(e.message, remedy)
+    if serves != (last.version if last else None):
+        names = f"v{serves}" if serves else "no version"
+        ends = f"ends with v{last.version}" if last else "names no version that served"
+        return LineageError(f"{path} names {names} of {recipe}; the ledger {ends}", remedy)
+    if shown != (out.version if out else None):
         names = f"v{shown}" if shown else "no version"
         tells = f"tells of v{out.version}" if out else "tells of none"
-        return f"{path} names {names} as canary of {recipe}; the ledger {tells}\n  -> {remedy}"
-    names = f"v{serves}" if serves else "no version"
-    ends = f"ends with v{last.version}" if last else "names no version that served"
-    return f"{path} names {names} of {recipe}; the ledger {ends}\n  -> {remedy}"
+        what = f"{path} names {names} as canary of {recipe}; the ledger {tells}"
+        return LineageError(what, remedy)
+    return None
 
 
 def _period(entry: Entry, until: str | None) -> Period:

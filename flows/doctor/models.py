@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from flows.doctor.findings import Finding, State, ok
 from flows.doctor.here import Here
-from lineage import ledger
+from lineage import history, ledger
+from lineage.ledger import Entry
 from segtrail.errors import LineageError, ServingError
 from segtrail.recipe import Recipe
 from segtrail.workspace import Workspace
-from serving import config
 from serving.endpoint import Endpoint
 from serving.failures import TlsError
 
@@ -21,36 +22,29 @@ _ASK_S = 1.0
 
 def served(here: Here) -> Iterator[Finding]:
     """Tells for each recipe whether its server serves the champion of its ledger."""
-    champions: dict[str, int] = {}
-    for name in sorted(here.recipes):
-        try:
-            entry = ledger.champion(ledger.read(here.workspace.ledger(name)))
-        except LineageError:
-            continue  # the section of segtrail tells it
-        if entry is not None and entry.version is not None:
-            champions[name] = entry.version
-    if without := [name for name in sorted(here.recipes) if name not in champions]:
+    found: list[tuple[str, Recipe, list[Entry], int]] = []
+    without = []
+    for name, recipe in sorted(here.recipes.items()):
+        with suppress(LineageError):  # the section of segtrail tells it
+            entries = ledger.read(here.workspace.ledger(name))
+            champion = ledger.champion(entries)
+            if champion is None or champion.version is None:
+                without.append(name)
+            else:
+                found.append((name, recipe, entries, champion.version))
+    if without:
         what = f"nothing is promoted of {', '.join(without)}"
         yield Finding(State.NOT_SET_UP, what, f"segtrail retrain --recipe {without[0]}")
-    if champions:
-        with ThreadPoolExecutor(len(champions)) as pool:
-            recipes = [here.recipes[name] for name in champions]
-            ask = partial(_recipe, here.workspace)
-            yield from pool.map(ask, champions, recipes, champions.values())
+    if found:
+        with ThreadPoolExecutor(len(found)) as pool:
+            yield from pool.map(partial(_recipe, here.workspace), *zip(*found, strict=True))
 
 
-def _recipe(workspace: Workspace, name: str, recipe: Recipe, wanted: int) -> Finding:
-    try:
-        configured = config.champion(workspace.models_config, name)
-    except ServingError as e:
-        return Finding(State.BROKEN, f"{name}: {e.message}", "segtrail promote --recover")
-    if configured != wanted:
-        is_named = f"names {f'v{configured}' if configured else 'none'}"
-        return Finding(
-            State.BROKEN,
-            f"{name}: the ledger's champion is v{wanted}, serving/models.config {is_named}",
-            "segtrail promote --recover",
-        )
+def _recipe(
+    workspace: Workspace, name: str, recipe: Recipe, entries: list[Entry], wanted: int
+) -> Finding:
+    if problem := history.disagreement(workspace, name, entries):
+        return Finding(State.BROKEN, f"{name}: {problem.message}", problem.hint)
     return _server(workspace, name, recipe, wanted)
 
 

@@ -19,14 +19,24 @@ _POLL_S = 0.5
 
 
 class Tail:
-    """Reads what is added to a log, also when supervisord begins a new file."""
+    """Reads what is added to a log, also when supervisord begins a new file.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Of the log.
+        whole: Reads also what is there already.
+    """
+
+    def __init__(self, path: Path, whole: bool = False) -> None:
         self._path = path
         self._file, self._at, self._rest = -1, 0, b""
         with contextlib.suppress(OSError):
             found = path.stat()
-            self._file, self._at = found.st_ino, found.st_size
+            self._file, self._at = found.st_ino, 0 if whole else found.st_size
+
+    @property
+    def rest(self) -> str:
+        """The beginning of a line, as far as it was written."""
+        return self._rest.decode(errors="replace")
 
     def lines(self) -> list[str]:
         """Returns the whole lines that were added since."""
@@ -50,13 +60,15 @@ def show_run(log: Path, follow: bool, as_json: bool) -> None:
         as_json: Prints its lines as they are.
     """
     tell = say if as_json else lambda line: say(run_log.readable(line))
-    tail = Tail(log)
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        tell(line)
-    while follow:
+    tail = Tail(log, whole=True)
+    while True:
         for line in tail.lines():
             tell(line)
+        if not follow:
+            break
         time.sleep(_POLL_S)
+    if tail.rest:
+        tell(tail.rest)
 
 
 def show(workspace: Workspace, names: Sequence[str], follow: bool) -> None:

@@ -269,7 +269,8 @@ def test_what_serves_is_not_what_the_ledger_says(here, ask):
     config.set_champion(here.models_config, RECIPE, here.models / RECIPE, 2)
     code, said = ask()
     assert code == 1
-    assert found(said, "servers", "names v2")["next"] == "segtrail promote --recover"
+    told = found(said, "servers", f"names v2 of {RECIPE}; the ledger ends with v1")
+    assert told["next"] == f"segtrail promote --recipe {RECIPE} --recover"
 
 
 def test_servers_that_do_not_answer(here, ask, monkeypatch):

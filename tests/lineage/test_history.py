@@ -148,8 +148,8 @@ def test_a_crash_after_the_switch_is_told_and_its_recovery_too(
     assert (open_.event, open_.version) == ("unfinished", 2)
     says = history.disagreement(promoted, RECIPE, entries)
     assert says is not None
-    assert "names v2 of demo; the ledger ends with v1" in says
-    assert says.endswith("\n  -> segtrail promote --recipe demo --recover")
+    assert "names v2 of demo; the ledger ends with v1" in says.message
+    assert says.hint == "segtrail promote --recipe demo --recover"
     recover(promoted, RECIPE)
     entries = history.read(promoted, RECIPE)
     assert history.disagreement(promoted, RECIPE, entries) is None
