@@ -21,6 +21,7 @@ from scripts.soak.checks import check
 from scripts.soak.days import Month
 from scripts.soak.page import write_page
 from scripts.soak.world import World
+from segtrail import telemetry
 
 
 def main() -> int:
@@ -32,6 +33,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.days < 7:
         parser.error("--days: expected 7 or more, since each thing happens on a day of its own")
+    telemetry.switch_off()
     began = time.monotonic()
 
     def say(words: str) -> None:

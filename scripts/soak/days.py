@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import psutil
 
 from scripts.made_workspace import DATASET, RECIPE
@@ -162,7 +163,7 @@ class Month:
             cv2.imwrite(str(seen / path.name), image if change is None else change(image))
 
     def _monitor(self, severity: str) -> None:
-        self._world.ask("start", f"monitor/{RECIPE}")
+        self._world.begin(f"monitor/{RECIPE}")
         self._until_one_more(severity)
         self._world.note("drift", severity.lower())
 
@@ -200,8 +201,8 @@ class Month:
 
     def _look(self) -> list[dict[str, Any]]:
         try:
-            self.runs = self._world.ask("runs")
-        except RuntimeError:  # the server is being started again
+            self.runs = self._world.runs()
+        except httpx.HTTPError:  # the server is being started again
             time.sleep(2)
         return self.runs
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,42 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+
 from scripts.made_workspace import DATASET, RECIPE, MadeWorkspace
 from serving.launch import free_port
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-_ASK = """
-import json, sys
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import (
-    FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags,
-)
-from prefect.client.schemas.objects import StateType
-what, *rest = sys.argv[1:]
-begun = [kind for kind in StateType if kind is not StateType.SCHEDULED]
-wanted = FlowRunFilter(
-    tags=FlowRunFilterTags(all_=["segtrail"]),
-    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=begun)),
-)
-with get_client(sync_client=True) as client:
-    if what == "runs":
-        flows = {flow.id: flow.name for flow in client.read_flows()}
-        found = []
-        while page := client.read_flow_runs(
-            flow_run_filter=wanted, limit=200, offset=len(found), sort="START_TIME_ASC"
-        ):
-            found += page
-        out = [{"id": str(r.id), "flow": flows[r.flow_id], "type": r.state.type.value,
-                "state": r.state.name, "says": r.state.message or "", "auto": r.auto_scheduled,
-                "start": r.start_time and r.start_time.timestamp(),
-                "end": r.end_time and r.end_time.timestamp()} for r in found]
-    else:
-        one = client.read_deployment_by_name(rest[0])
-        out = str(client.create_flow_run_from_deployment(one.id).id)
-    print(json.dumps(out))
-"""
-
-
+_BEGUN: list[StateType] = [kind for kind in StateType if kind is not StateType.SCHEDULED]
 _PATIENCE_S = 120.0  # until what was promoted first answers
 
 
@@ -113,9 +90,37 @@ class World(MadeWorkspace):
         server = f"http://127.0.0.1:{self.ports['prefect']}/api"
         super().__init__(root, PREFECT_API_URL=server, PREFECT_HOME=str(root / ".prefect"))
 
-    def ask(self, *what: str) -> Any:
-        """Asks the Prefect server: `runs`, or `start DEPLOYMENT`."""
-        return json.loads(self.do(sys.executable, "-c", _ASK, *what).stdout.splitlines()[-1])
+    @property
+    def _prefect(self) -> SyncPrefectClient:
+        return SyncPrefectClient(self.variables["PREFECT_API_URL"])
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Asks the Prefect server for the runs that have begun, in their order.
+
+        Raises:
+            httpx.TransportError: It gives no answer.
+        """
+        wanted = FlowRunFilter(
+            tags=FlowRunFilterTags(all_=["segtrail"]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_BEGUN)),
+        )
+        found: list[FlowRun] = []
+        with self._prefect as client:
+            flows = {flow.id: flow.name for flow in client.read_flows()}
+            while page := client.read_flow_runs(
+                flow_run_filter=wanted,
+                limit=200,
+                offset=len(found),
+                sort=FlowRunSort.START_TIME_ASC,
+            ):
+                found += page
+        return [_plain(run, flows[run.flow_id]) for run in found]
+
+    def begin(self, deployment: str) -> None:
+        """Has a deployment run."""
+        with self._prefect as client:
+            one = client.read_deployment_by_name(deployment)
+            client.create_flow_run_from_deployment(one.id)
 
     def note(self, kind: str, words: str) -> None:
         """Keeps what happened, for the timeline."""
@@ -158,3 +163,13 @@ class World(MadeWorkspace):
     def close(self) -> None:
         """Stops the platform."""
         self.segtrail("down", check=False)
+
+
+def _plain(run: FlowRun, flow: str) -> dict[str, Any]:
+    assert run.state is not None
+    return {
+        "id": str(run.id), "flow": flow, "type": run.state.type.value, "state": run.state.name,
+        "says": run.state.message or "", "auto": run.auto_scheduled,
+        "start": run.start_time and run.start_time.timestamp(),
+        "end": run.end_time and run.end_time.timestamp(),
+    }  # fmt: skip
