@@ -33,7 +33,7 @@ def serving_version(workspace: Workspace, name: str, entries: Sequence[Entry]) -
             open intent was bringing to service: this ledger is not the newest there is.
     """
     version = config.champion(workspace.models_config, name)
-    _require_known(str(workspace.models_config), name, version, entries)
+    _require_known(workspace, str(workspace.models_config), name, version, entries)
     return version
 
 
@@ -59,11 +59,11 @@ def shown_canary(workspace: Workspace, name: str, entries: Sequence[Entry]) -> i
         return shown
     if shown is None and out is not None and _is_lost(Plan.of_intent(workspace, out)):
         return None
-    raise LineageError(
+    raise _older(
+        workspace,
+        name,
         f"{path}: names {f'v{shown}' if shown else 'no version'} as canary of {name}; the ledger "
-        f"in this checkout tells of {f'v{out.version}' if out else 'none'}; the branch "
-        f"segtrail/{name}, or another one, may have the newer ledger",
-        f"git merge segtrail/{name}   (or the branch whose ledger is newer)",
+        f"in this checkout tells of {f'v{out.version}' if out else 'none'}",
     )
 
 
@@ -84,7 +84,7 @@ def require_newest(workspace: Workspace, name: str) -> list[Entry]:
         shown_canary(workspace, name, entries)
     except ServingError:  # it cannot be read
         alias = _if_there(registry.champion, workspace, name)
-        _require_known("MLflow's alias champion", name, alias, entries)
+        _require_known(workspace, "MLflow's alias champion", name, alias, entries)
     return entries
 
 
@@ -161,7 +161,7 @@ def _served(workspace: Workspace) -> tuple[list[Plan], list[Plan], list[Plan]]:
         entries = ledger.read(path)
         if name in stored:
             alias = registry.champion(workspace, name)
-            _require_known("MLflow's alias champion", name, alias, entries)
+            _require_known(workspace, "MLflow's alias champion", name, alias, entries)
         found = ((ledger.champion(entries), champions), (ledger.canary(entries), canaries))
         for entry, whole in found:
             if entry is not None:
@@ -173,7 +173,9 @@ def _served(workspace: Workspace) -> tuple[list[Plan], list[Plan], list[Plan]]:
     return champions, canaries, lacking
 
 
-def _require_known(what: str, name: str, version: int | None, entries: Sequence[Entry]) -> None:
+def _require_known(
+    workspace: Workspace, what: str, name: str, version: int | None, entries: Sequence[Entry]
+) -> None:
     current, intent = ledger.champion(entries), ledger.open_intent(entries)
     if intent is not None and intent.event == ledger.CANARY_INTENT:
         intent = None
@@ -183,8 +185,19 @@ def _require_known(what: str, name: str, version: int | None, entries: Sequence[
     if version is None or version in known:
         return
     ends = f"ends with v{current.version}" if current else "names no version that served"
-    raise LineageError(
-        f"{what}: names {name} v{version}; the ledger in this checkout {ends}; the branch "
-        f"segtrail/{name}, on which a deployed worker promotes, may have the newer one",
-        f"git merge segtrail/{name}   (or the branch whose ledger names v{version})",
+    says = f"{what}: names {name} v{version}; the ledger in this checkout {ends}"
+    raise _older(workspace, name, says)
+
+
+def _older(workspace: Workspace, name: str, says: str) -> LineageError:
+    if workspace.root != workspace.home:  # a worker's clone: what it merges at its start is older
+        return LineageError(
+            f"{says}; that of {workspace.home} may be newer: what serves was changed there "
+            "while this run went on",
+            "run it again: a deployed run begins by merging it",
+        )
+    return LineageError(
+        f"{says}; the branch segtrail/{name}, on which a deployed worker promotes, may have the "
+        "newer one",
+        f"git merge segtrail/{name}   (or the branch whose ledger is newer)",
     )

@@ -500,6 +500,18 @@ def test_a_checkout_without_the_ledger_of_what_serves_changes_nothing(
     assert not promoted.ledger(RECIPE).exists()
 
 
+def test_a_worker_is_told_that_what_serves_was_changed_while_it_worked(
+    promoted: Workspace, tmp_path: Path
+) -> None:
+    shutil.copytree(promoted.root, tmp_path / "clone")
+    here = Workspace(tmp_path / "clone", promoted.root)
+    config.set_champion(promoted.models_config, RECIPE, promoted.models / RECIPE, 9)
+    with pytest.raises(LineageError, match=f"that of {promoted.root} may be newer") as refused:
+        promote(here, RECIPE)
+    assert refused.value.hint == "run it again: a deployed run begins by merging it"
+    assert config.champion(promoted.models_config, RECIPE) == 9
+
+
 def test_a_configuration_that_the_ledger_does_not_explain_is_left_alone(
     promoted: Workspace,
 ) -> None:
