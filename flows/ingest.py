@@ -18,7 +18,7 @@ from prefect.states import Completed
 
 from flows import clone, events, steps
 from flows.recorded import recorded
-from flows.repro import StepFault
+from flows.step_fault import StepFault
 from flows.steps import Bounds, say
 from segtrail import git, telemetry
 from segtrail.errors import ConfigError, StageError

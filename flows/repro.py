@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from flows import process
+from flows.step_fault import BUSY_S, BusyError, StepFault, patiently
 from segtrail.errors import EXIT_FAULT, StageError
 
-BUSY_S = 120.0
 _BUSY = re.compile(r"Unable to acquire lock|is busy, it is being blocked by", re.IGNORECASE)
 _DVC_OWN = re.compile(r"^(ERROR: |WARNING: Process '.*' had been killed|\s*$)")
 _EXITED = re.compile(r"^ERROR: .* exited with (-?\d+)$")
@@ -56,8 +55,8 @@ def reproduce(
     Raises:
         StageError: The stage failed, in the words that it printed itself.
         StepFault: So it did, by a fault of what it runs on.
+        BusyError: Another DVC command held the workspace all the while.
     """
-    told, deadline = False, time.monotonic() + busy_s
 
     def pass_on(line: str) -> None:
         if not _is_dvc_line(line):
@@ -65,17 +64,15 @@ def reproduce(
 
     options = ["--force", "--no-run-cache", "--no-commit"] if anew else []
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", *options, stage]
-    while True:
+
+    def attempt() -> Did:
         done = process.run(command, root, pass_on, keep_open, environment, until)
         if done.code == 0:
             return _what(done.out + done.err, stage)
-        words = "\n".join(done.err)
-        if not _BUSY.search(words) or time.monotonic() > deadline:
-            raise as_error(done, stage)
-        if not told:
-            on_line("another DVC command runs in this workspace; waiting for it")
-            told = True
-        time.sleep(1)
+        error = as_error(done, stage)
+        raise BusyError(error.message) if _BUSY.search("\n".join(done.err)) else error
+
+    return patiently(attempt, on_line, busy_s)
 
 
 def _is_dvc_line(line: str) -> bool:
@@ -92,12 +89,6 @@ def _what(lines: Sequence[str], stage: str) -> Did:
     if any(line.startswith(f"Stage '{stage}' is cached") for line in lines):
         return Did.RESTORED
     return Did.SKIPPED
-
-
-class StepFault(StageError):
-    """A step was ended by a fault of what it runs on; the same step may succeed later."""
-
-    exit_code = EXIT_FAULT
 
 
 def as_error(done: process.Finished, stage: str) -> StageError:

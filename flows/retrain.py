@@ -91,7 +91,7 @@ def _retrain(
     _warn_if_dirty(workspace, allow_dirty)
     if warning := outcome.canary_warning(workspace, recipe):
         say(warning)
-    plan = stages.ask(workspace.root, recipe, [lock])
+    plan = stages.ask(workspace.root, recipe, say, [lock])
     signature.signer(workspace, recipe)  # refused before the hours of work that it would sign
     ran = _run_stages(workspace, recipe, plan, lock, bounds)
     _commit_lock(workspace, recipe, ran)

@@ -10,12 +10,13 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import process
+from flows.step_fault import BUSY_S, BusyError, patiently
 from lineage.dvc_files import EMPTY_FOLDER
 from segtrail.errors import ConfigError, SegtrailError, StageError, WorkspaceError
 from segtrail.workspace import Workspace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 DATA = "data.dvc"
+_KINDS: dict[str, type[SegtrailError]] = {e.__name__: e for e in (ConfigError, WorkspaceError)}
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ def plan(root: Path, recipe: str) -> Plan:
         ConfigError: `dvc.yaml` has no stage for the recipe.
         WorkspaceError: `data/` is not what `data.dvc` says.
         StageError: DVC cannot read the pipeline.
+        BusyError: Another DVC command holds the workspace.
     """
     from dvc.exceptions import DvcException
+    from dvc.lock import LockError
     from dvc.repo import Repo
 
     try:
@@ -56,6 +60,8 @@ def plan(root: Path, recipe: str) -> Plan:
             names = in_order(repo, root, recipe)
             targets = [*names, DATA] if (root / DATA).exists() else names
             status: dict[str, Any] = repo.status(targets=targets)
+    except LockError as e:
+        raise BusyError(f"DVC: {e}") from None
     except DvcException as e:
         raise StageError(f"DVC: {e}") from None
     _check_data(root, status.pop(DATA, []))
@@ -84,30 +90,42 @@ def in_order(repo: Repo, root: Path, recipe: str) -> list[str]:
     return [stage.addressing for stage in order]
 
 
-def ask(root: Path, recipe: str, keep_open: Sequence[int] = ()) -> Plan:
+def ask(
+    root: Path,
+    recipe: str,
+    on_line: Callable[[str], None],
+    keep_open: Sequence[int] = (),
+    busy_s: float = BUSY_S,
+) -> Plan:
     """Returns `plan(root, recipe)` from a process of its own.
 
     Args:
         root: The workspace.
         recipe: One of its recipes.
+        on_line: Is told when another DVC command is waited for.
         keep_open: See `flows.process.run`.
+        busy_s: How long to wait then.
 
     Raises:
         SegtrailError: See `plan`.
     """
     command = [sys.executable, "-m", "flows.stages", "--recipe", recipe]
-    done = process.run(command, root, lambda line: None, keep_open)
-    try:
-        answer = json.loads(done.out[-1])
-    except (IndexError, ValueError):
-        last = "\n  ".join(done.err[-5:])
-        raise StageError(f"DVC could not be asked about {recipe}:\n  {last}") from None
-    if "error" in answer:
-        kind = {e.__name__: e for e in (ConfigError, WorkspaceError)}.get(
-            answer["error"], StageError
-        )
-        raise kind(answer["message"], answer["hint"])
-    return Plan(**answer)
+
+    def attempt() -> Plan:
+        done = process.run(command, root, lambda line: None, keep_open)
+        try:
+            answer = json.loads(done.out[-1])
+        except (IndexError, ValueError):
+            last = "\n  ".join(done.err[-5:])
+            raise StageError(f"DVC could not be asked about {recipe}:\n  {last}") from None
+        if "error" in answer:
+            if answer["error"] == BusyError.__name__:
+                raise BusyError(answer["message"])
+            kind = _KINDS.get(answer["error"], StageError)
+            raise kind(answer["message"], answer["hint"])
+        return Plan(**answer)
+
+    return patiently(attempt, on_line, busy_s)
 
 
 def _check_data(root: Path, status: list[Any]) -> None:

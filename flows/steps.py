@@ -15,7 +15,8 @@ from prefect.exceptions import MissingContextError
 from prefect.states import Completed
 
 from flows import process, telling
-from flows.repro import Did, StepFault, as_error, reproduce
+from flows.repro import Did, as_error, reproduce
+from flows.step_fault import StepFault
 from segtrail.errors import StageError
 from segtrail.settings.operations import Operations
 from segtrail.workspace import Workspace

@@ -23,7 +23,7 @@ def already_done(workspace: Workspace, recipe: str) -> bool:
     if standing_server(workspace) is not None:
         return False
     with flow_lock(workspace, say) as lock:
-        plan = stages.ask(workspace.root, recipe, [lock])
+        plan = stages.ask(workspace.root, recipe, say, [lock])
         version = outcome.nothing_to_do(workspace, recipe, plan)
     if version is None:
         return False

@@ -1,6 +1,8 @@
 """What re-runs when what changes: the real dvc.yaml, asked of the real DVC."""
 
 import ast
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import yaml
 
 from flows import stages
+from flows.step_fault import BusyError
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = ["examples", "validate", "transform", "train", "evaluate"]
@@ -54,6 +57,24 @@ def test_nothing_changed(ran):
 
 def test_the_order_is_the_graph_s(template):
     assert stages.plan(template.root, "nuclei").stages == ALL
+
+
+def test_a_command_that_holds_what_a_stage_made_is_waited_for(ran):
+    """So does one that was killed, until the system has removed its process."""
+    held = ran.root / ".dvc/tmp/rwlock"
+    by = {"pid": os.getpid(), "cmd": "dvc repro"}
+    lock = json.dumps({"write": {str(ran.root / "artifacts/demo/examples"): by}, "read": {}})
+    held.write_text(lock)
+    with pytest.raises(BusyError, match="examples' is busy"):
+        stages.ask(ran.root, "demo", lambda line: None, busy_s=0)
+    lines: list[str] = []
+
+    def note(line: str) -> None:
+        lines.append(line)
+        held.unlink()
+
+    assert stages.ask(ran.root, "demo", note).changed == {}
+    assert lines == ["another DVC command runs in this workspace; waiting for it"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from flows import process
-from flows.repro import Did, StepFault, as_error, reproduce
+from flows.repro import Did, as_error, reproduce
+from flows.step_fault import BusyError, StepFault
 from segtrail.errors import EXIT_FAULT, StageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,8 +143,9 @@ def test_a_lock_that_is_never_given_back_is_told(toy):
     from zc.lockfile import LockFile
 
     held = LockFile(str(toy / ".dvc/tmp/lock"))
-    with pytest.raises(StageError, match="Unable to acquire lock"):
+    with pytest.raises(BusyError, match="Unable to acquire lock") as raised:
         reproduce(toy, "make@toy", lambda line: None, busy_s=0)
+    assert raised.value.exit_code == EXIT_FAULT
     held.close()
 
 
