@@ -20,10 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from scripts.faults import page
 from scripts.faults.bench import Bench
 from scripts.faults.case import Found
 from scripts.faults.cases import CASES
-from scripts.faults.page import write_table
 
 
 def main() -> int:
@@ -32,9 +32,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=known, metavar="NAME", help=", ".join(known))
     parser.add_argument("--seed", type=int, default=1, help="of the times at which things break")
-    parser.add_argument("--write", type=Path, help="a page whose table is replaced")
+    parser.add_argument(
+        "--write", type=Path, help="a page with the table; rows of the cases that run are replaced"
+    )
     options = parser.parse_args()
-    found: list[tuple[str, Found]] = []
+    if options.write:
+        page.check(options.write)
+    found: list[Found] = []
     with tempfile.TemporaryDirectory(prefix="segtrail-faults-") as folder:
         bench = Bench(Path(folder))
         began = time.monotonic()
@@ -55,13 +59,13 @@ def main() -> int:
                 one = Found("", "", [f"{type(e).__name__}: {e}"])
             finally:
                 bench.kill([process for process, _ in bench.processes()])
-            found.append((case.what, one))
+            found.append(one)
+            if options.write:
+                page.write_row(options.write, case, one)
             print(f"{case.name} ({time.monotonic() - began:.0f} s): {one.says}", flush=True)
             for problem in one.problems:
                 print(f"  WRONG: {problem}", flush=True)
-    if options.write:
-        write_table(options.write, found)
-    wrong = sum(bool(one.problems) for _, one in found)
+    wrong = sum(bool(one.problems) for one in found)
     print(f"{len(found) - wrong} of {len(found)} cases end as they must")
     return int(wrong > 0)
 
