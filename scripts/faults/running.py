@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -66,7 +68,7 @@ class Running:
         return Said(self.process.returncode, self.said())
 
     def kill(self) -> None:
-        """Kills it, if it still runs."""
+        """Kills it and what it started, if it still runs: MLflow's server is two processes."""
         with suppress(ProcessLookupError):
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
