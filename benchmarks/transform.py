@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,7 @@ def copies(workspace: Path, recipe: str, times: int, to: Path) -> int:
 
 def main() -> None:
     """Prints the figures."""
+    one = partial(apart, __file__)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--recipe", default="nuclei")
@@ -164,11 +166,11 @@ def main() -> None:
         if given.pairs:
             root = Path(temporary) / "speed"
             images = copies(given.workspace, given.recipe, given.times, root)
-            apart(__file__, "plain", root, given.recipe)  # the files are in the page cache for both
+            one("plain", root, given.recipe)  # the files are in the page cache for both
             pairs = [
                 (
-                    apart(__file__, "ours", root, given.recipe),
-                    apart(__file__, "plain", root, given.recipe),
+                    one("ours", root, given.recipe),
+                    one("plain", root, given.recipe),
                 )
                 for _ in range(given.pairs)
             ]
@@ -178,7 +180,7 @@ def main() -> None:
         for times in (1, 4, 16) if given.memory else ():
             root = Path(temporary) / f"memory-{times}"
             images = copies(given.workspace, given.recipe, times, root)
-            run = apart(__file__, "ours", root, given.recipe)
+            run = one("ours", root, given.recipe)
             print(
                 f"  {times:2d}x: {images} images, {run['seconds']:.1f} s, "
                 f"peak memory {run['peak_mib']:.0f} MiB"

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
 DATA = "data.dvc"
-_KINDS: dict[str, type[SegtrailError]] = {e.__name__: e for e in (ConfigError, WorkspaceError)}
+_KINDS: dict[str, type[SegtrailError]] = {
+    kind.__name__: kind for kind in (BusyError, ConfigError, WorkspaceError)
+}
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,6 @@ def ask(
             last = "\n  ".join(done.err[-5:])
             raise StageError(f"DVC could not be asked about {recipe}:\n  {last}") from None
         if "error" in answer:
-            if answer["error"] == BusyError.__name__:
-                raise BusyError(answer["message"])
             kind = _KINDS.get(answer["error"], StageError)
             raise kind(answer["message"], answer["hint"])
         return Plan(**answer)

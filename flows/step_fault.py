@@ -10,6 +10,7 @@ from segtrail.errors import EXIT_FAULT, StageError
 
 BUSY_S = 120.0
 _POLL_S = 1.0
+_WAIT = "wait until that command ends; what it may have left: segtrail doctor"
 _T = TypeVar("_T")
 
 
@@ -23,13 +24,12 @@ class BusyError(StepFault):
     """Another DVC command holds the workspace.
 
     Args:
-        says: DVC's words: which files, and which process holds them.
+        message: DVC's words: which files, and which process holds them.
+        hint: What to do next.
     """
 
-    def __init__(self, says: str) -> None:
-        super().__init__(
-            says, "wait until that command ends; what it may have left: segtrail doctor"
-        )
+    def __init__(self, message: str, hint: str | None = _WAIT) -> None:
+        super().__init__(message, hint)
 
 
 def patiently(

@@ -28,9 +28,9 @@ def _remote(bench: Bench, rng: random.Random) -> Found:
     done = bench.start("ingest", str(more), "--dataset", DATASET).ends()
     problems = ends_as_fault(done)
     with bench.server([*serve, str(remote)], port):
-        again = bench.segtrail("ingest", str(more), "--dataset", DATASET, check=False)
-    if again.returncode:
-        problems.append(again.stdout + again.stderr)
+        then = bench.segtrail("ingest", str(more), "--dataset", DATASET, check=False)
+    if then.returncode:
+        problems.append(then.stdout + then.stderr)
     count = len([*(bench.root / "data" / DATASET / "images").glob("*")])
     if count != 44:
         problems.append(f"{count} images, expected 44")

@@ -40,9 +40,9 @@ def _disk_full_at_ingest(bench: Bench, rng: random.Random) -> Found:
         if bench.git("rev-parse", "HEAD") != before or bench.git("status", "--porcelain"):
             problems.append("a refused delivery is half there")
         grow()
-        again = bench.segtrail("ingest", str(outside), "--dataset", DATASET, check=False)
-        if again.returncode:
-            problems.append(again.stdout + again.stderr)
+        then = bench.segtrail("ingest", str(outside), "--dataset", DATASET, check=False)
+        if then.returncode:
+            problems.append(then.stdout + then.stderr)
         count = len([*(bench.root / "data" / DATASET / "images").iterdir()])
         if count != 100:
             problems.append(f"{count} images, expected 100")
