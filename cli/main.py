@@ -135,11 +135,9 @@ def _run(arguments: list[str] | None) -> int:
         what = f"{e.filename}: {e.strerror}" if e.filename is not None and e.strerror else str(e)
         if isinstance(e, shutil.Error) and isinstance(e.args[0], list):  # of a folder's copy
             what = e.args[0][0][-1]  # the first file's
-        print(
-            f"error: {what}\n  -> mend that and try again; {DEBUG_VARIABLE}=1 shows where it "
-            "happened",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+        hint = f"mend that and try again; {DEBUG_VARIABLE}=1 shows where it happened"
+        hint = faults.FREE_SOME if faults.is_full_disk(e) else hint
+        print(f"error: {what}\n  -> {hint}", file=sys.stderr, flush=True)
         return EXIT_FAULT if faults.is_fault(e) else EXIT_ERROR
     except Exception as e:  # a library's own, such as MLflow's where its server gives no answer
         if os.environ.get(DEBUG_VARIABLE) or not faults.is_fault(e):

@@ -14,7 +14,7 @@ from prefect.artifacts import create_link_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import clone, events, outcome, stages, steps, waiting
+from flows import clone, events, outcome, room, stages, steps, waiting
 from flows.recorded import recorded
 from flows.steps import UNBOUNDED, Bounds, outcome_of, say
 from lineage import signature
@@ -64,6 +64,7 @@ def retrain(
     """
     telemetry.switch_off()
     workspace = Workspace.find()
+    room.require(workspace.root)
     scheduled = clone.is_workers(workspace, recipe)
     bounds = Bounds.of(load_recipe(workspace, recipe).operations) if scheduled else UNBOUNDED
     with recorded(workspace, recipe=recipe), flow_lock(workspace, say) as lock:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from flows import outcome, stages
+from flows import outcome, room, stages
 from flows.environment import child_environment, prefect_environment, standing_server
 from flows.process import leashed
 from segtrail.lock import flow_lock
@@ -37,7 +37,11 @@ def retrain(workspace: Workspace, arguments: Sequence[str]) -> int:
 
     The flow, and the temporary Prefect server that it may start, end with this process, also
     when it is killed.
+
+    Raises:
+        StepFault: The disk is full.
     """
+    room.require(workspace.root)
     say("starting the flow")
     command = leashed([sys.executable, "-m", "flows.retrain", *arguments])
     env = {**child_environment(workspace.root), **prefect_environment(workspace)}

@@ -7,12 +7,14 @@ database. A model that is refused, or a wrong setting, is none: it stays what it
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Iterator
 
 from segtrail.errors import SegtrailError
 
 HINT = "what it runs on failed, not segtrail's input: mend that, or wait, and run it again"
+FREE_SOME = "free some of the disk (segtrail doctor, segtrail gc --dry-run), and run it again"
 _LONGEST = 600  # characters of a library's words
 _NUMBERS = {
     getattr(errno, name)
@@ -23,6 +25,8 @@ _NUMBERS = {
     )
     if hasattr(errno, name)
 }  # fmt: skip
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|disk is full")
+_PREFECT = "ephemeral Prefect API server"  # a run's own, that did not start: a RuntimeError
 # by name, so that telling a fault imports none of these libraries
 _NAMES = {
     "requests.exceptions.ConnectionError",
@@ -44,13 +48,21 @@ def is_fault(error: BaseException) -> bool:
 
 def told(error: Exception) -> SegtrailError:
     """Returns a fault in the words of a library, such as MLflow's or Prefect's, with a hint."""
-    return SegtrailError(" ".join(str(error).split())[:_LONGEST], HINT)
+    hint = FREE_SOME if is_full_disk(error) else HINT
+    return SegtrailError(" ".join(str(error).split())[:_LONGEST], hint)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, or one that it came of, is of a disk without room."""
+    return any(_FULL.search(str(each)) for each in _chain(error))
 
 
 def _is_one(error: BaseException) -> bool:
     if isinstance(error, MemoryError | ConnectionError | TimeoutError):
         return True
     if isinstance(error, OSError) and error.errno in _NUMBERS:
+        return True
+    if isinstance(error, RuntimeError) and _PREFECT in str(error):
         return True
     if isinstance(error, shutil.Error):  # of a folder that was copied: the words of each file
         return any(f"[Errno {number}]" in str(error) for number in _NUMBERS)

@@ -20,8 +20,8 @@ def _disk_full(bench: Bench, rng: random.Random, share: float) -> Found:
     room = bench.grows * share * rng.uniform(0.8, 1.2)
     with _small_disk(bench, int(room)) as grow:
         done = bench.retrain().ends()
-        problems = [] if done.code else ["it did not notice"]
-        if done.code and "space" not in done.text:
+        problems = ends_as_fault(done)
+        if "gc --dry-run" not in done.error or "Traceback" in done.text:
             problems.append(f"it does not say that the disk is full: {done.text[-600:]}")
         problems += state.nothing_half_done(bench)
         grow()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from segtrail.errors import DataError, ServingError
-from segtrail.faults import is_fault
+from segtrail.faults import is_fault, is_full_disk, told
 
 
 def raised(inner: Exception, outer: Exception, hidden: bool = False) -> Exception:
@@ -22,9 +22,9 @@ def raised(inner: Exception, outer: Exception, hidden: bool = False) -> Exceptio
         return e
 
 
-def of_library(name: str, base: type[Exception] = Exception) -> Exception:
+def of_library(name: str, base: type[Exception] = Exception, says: str = "no answer") -> Exception:
     module, _, kind = name.rpartition(".")
-    return type(kind, (base,), {"__module__": module})("no answer")
+    return type(kind, (base,), {"__module__": module})(says)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,7 @@ def of_library(name: str, base: type[Exception] = Exception) -> Exception:
     [
         OSError(errno.ENOSPC, "No space left on device"),
         shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")]),
+        RuntimeError("Timed out while attempting to connect to ephemeral Prefect API server."),
         ConnectionRefusedError(),
         TimeoutError(),
         MemoryError(),
@@ -60,6 +61,26 @@ def test_faults(error):
 )
 def test_mistakes(error):
     assert not is_fault(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        shutil.Error([("a", "b", "[Errno 28] No space left on device: 'a' -> 'b'")]),
+        of_library("sqlite3.OperationalError", says="database or disk is full"),
+        raised(OSError(errno.ENOSPC, "No space left on device"), DataError("a.png: not written")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_full_disk_is_told_with_what_frees_some(error):
+    assert is_full_disk(error)
+    assert "segtrail gc --dry-run" in told(error).hint
+
+
+def test_another_fault_is_no_full_disk():
+    assert not is_full_disk(ConnectionRefusedError("refused"))
+    assert "gc" not in told(ConnectionRefusedError("refused")).hint
 
 
 def test_a_chain_that_ends_in_itself_ends():
