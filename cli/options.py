@@ -77,14 +77,19 @@ def runner_options(given: list[str] | None) -> tuple[str, ...]:
     return tuple(given or ())
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow without its chatter."""
+def quieten_tensorflow() -> None:
+    """Has TensorFlow, once it is imported, not tell of a GPU that is not there as of a failure."""
     from model.hardware.machine import look
-    from segtrail.quiet import import_quietly
 
     if not look().gpus:
-        # TensorFlow tells of a GPU that is not there as of a failure
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without its chatter."""
+    from segtrail.quiet import import_quietly
+
+    quieten_tensorflow()
     import_quietly("tensorflow")
 
 

@@ -12,6 +12,7 @@ from cli.options import (
     RunnerOption,
     RunnerOptionsOption,
     import_tensorflow,
+    quieten_tensorflow,
     runner_options,
 )
 from components.transforming.runners import IN_PROCESS
@@ -19,10 +20,14 @@ from segtrail.errors import SegtrailError, StageError
 from segtrail.workspace import Workspace
 
 
-def workspace_of(recipe: str) -> Workspace:
-    """Returns the workspace, once its recipe is known and TensorFlow imported without its chatter.
+def workspace_of(recipe: str, tensorflow: bool = True) -> Workspace:
+    """Returns the workspace, once its recipe is known.
 
-    The recipe first: TensorFlow takes seconds, after which a misspelt name would be told.
+    Args:
+        recipe: Its name.
+        tensorflow: Whether TensorFlow is imported, without its chatter, after the recipe was
+            looked up: it takes seconds, after which a misspelt name would be told. False: it
+            stays quiet if it is needed later.
 
     Raises:
         ConfigError: `params.yaml` is wrong or has no such recipe.
@@ -31,7 +36,7 @@ def workspace_of(recipe: str) -> Workspace:
 
     workspace = Workspace.find()
     load_recipe(workspace, recipe)
-    import_tensorflow()
+    (import_tensorflow if tensorflow else quieten_tensorflow)()
     return workspace
 
 
@@ -173,7 +178,7 @@ def gate(
         raise typer.BadParameter("--force needs --by NAME and --reason TEXT: who answers for it")
     if (who or why) and not force:
         raise typer.BadParameter("--by and --reason are of --force")
-    verdict = judge(Workspace.find(), recipe)
+    verdict = judge(workspace_of(recipe, tensorflow=False), recipe)
     if force:
         from components.promote import force as record
 

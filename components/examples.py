@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from segtrail.image_statistics import image_statistics, mask_statistics
 from segtrail.images import decode_image, read_labels
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say, track
-from segtrail.quiet import import_quietly
 from segtrail.settings.dataset import Dataset
 from segtrail.split_ledger import read_recorded
+from segtrail.tfrecord import records_to
 from segtrail.workspace import Workspace
 
 
@@ -58,23 +59,23 @@ def _write(
 ) -> None:
     import pandas as pd
 
-    tf = import_quietly("tensorflow")
-    writers = {split: tf.io.TFRecordWriter(str(examples.records(split))) for split in SPLITS}
     manifest = []
-    for row in track(rows, "writing examples"):
-        example = Example(
-            image=row.image,
-            image_bytes=read_recorded(folder / "images" / f"{row.image}.png", row.sha256),
-            mask_bytes=read_recorded(folder / "masks" / f"{row.image}.png", row.mask_sha256),
-            slice=dataset.slices.get(row.slice, row.slice),
-            group=row.group,
-        )
-        columns = asdict(row) | {"slice": example.slice}
-        del columns["removed"]  # empty: these images are there
-        manifest.append(columns | _facts(example, dataset))
-        writers[row.split].write(example.serialize())
-    for writer in writers.values():
-        writer.close()
+    with ExitStack() as stack:
+        write = {
+            split: stack.enter_context(records_to(examples.records(split))) for split in SPLITS
+        }
+        for row in track(rows, "writing examples"):
+            example = Example(
+                image=row.image,
+                image_bytes=read_recorded(folder / "images" / f"{row.image}.png", row.sha256),
+                mask_bytes=read_recorded(folder / "masks" / f"{row.image}.png", row.mask_sha256),
+                slice=dataset.slices.get(row.slice, row.slice),
+                group=row.group,
+            )
+            columns = asdict(row) | {"slice": example.slice}
+            del columns["removed"]  # empty: these images are there
+            manifest.append(columns | _facts(example, dataset))
+            write[row.split](example.serialize())
     pd.DataFrame(manifest).to_parquet(examples.manifest, index=False)
 
 

@@ -19,7 +19,7 @@ from components.infra_validation import causes, contract
 from components.infra_validation.failure import LOAD_ERROR, DoesNotServeError, Failure
 from lineage import golden, golden_answers
 from lineage.verdicts import PASS
-from model.export import WARM_UP
+from model.signatures import WARM_UP
 from segtrail.artifacts import Evaluation, InfraValidation, Model
 from segtrail.errors import ServingError
 from segtrail.files import root_digest, write_json

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from model import example_pb2
+from segtrail.tfrecord import read_records
 
 IMAGE_ID, IMAGE_BYTES, MASK_BYTES = "image/id", "image/encoded", "mask/encoded"
 SLICE, GROUP = "image/slice", "image/group"
@@ -33,8 +35,6 @@ class Example:
 
     def serialize(self) -> bytes:
         """Returns the bytes of a `tf.train.Example`, the same for the same content."""
-        import tensorflow as tf
-
         values = {
             IMAGE_ID: self.image.encode(),
             IMAGE_BYTES: self.image_bytes,
@@ -43,19 +43,16 @@ class Example:
             GROUP: self.group.encode(),
         }
         feature = {
-            key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+            key: example_pb2.Feature(bytes_list=example_pb2.BytesList(value=[value]))
             for key, value in values.items()
         }
-        example: Any = tf.train.Example(features=tf.train.Features(feature=feature))
-        data: bytes = example.SerializeToString(deterministic=True)
-        return data
+        example = example_pb2.Example(features=example_pb2.Features(feature=feature))
+        return example.SerializeToString(deterministic=True)
 
     @classmethod
     def parse(cls, data: bytes) -> Example:
         """Reads what `serialize` wrote."""
-        import tensorflow as tf
-
-        feature = tf.train.Example.FromString(data).features.feature
+        feature = example_pb2.Example.FromString(data).features.feature
 
         def get(key: str) -> bytes:
             value: bytes = feature[key].bytes_list.value[0]
@@ -68,8 +65,10 @@ class Example:
 
 
 def read_examples(path: Path) -> Iterator[Example]:
-    """Yields the examples of one TFRecord."""
-    import tensorflow as tf
+    """Yields the examples of one TFRecord.
 
-    for record in tf.data.TFRecordDataset(str(path)):
-        yield Example.parse(record.numpy())
+    Raises:
+        DataError: The file is damaged.
+    """
+    for record in read_records(path):
+        yield Example.parse(record)

@@ -8,13 +8,12 @@ from typing import Any
 from model.decoding_graph import channels_of_16_bits, decode, to_channels
 from model.receptive_field import radius
 from model.serving_graph import Segmenter, answer
+from model.signatures import METADATA, RAW, RAW_16, SERVING, WARM_UP
 from model.tiling_graph import Tiling
 from segtrail.recipe import Recipe
 from segtrail.settings.loss import head_of
 from segtrail.task import Task
-
-WARM_UP = "assets.extra/tf_serving_warmup_requests"
-SERVING, RAW, RAW_16, METADATA = "serving_default", "raw", "raw16", "metadata"
+from segtrail.tfrecord import records_to
 
 
 def export(
@@ -151,5 +150,5 @@ def _write_warm_up(path: Path, recipe_name: str, sample: bytes) -> None:
         predict_log=prediction_log_pb2.PredictLog(request=request)
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(log.SerializeToString(deterministic=True))
+    with records_to(path) as write:
+        write(log.SerializeToString(deterministic=True))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segtrail.errors import ServingError
+from segtrail.quiet import import_quietly
 
 
 class SessionModel:
@@ -20,8 +21,7 @@ class SessionModel:
     """
 
     def __init__(self, path: Path) -> None:
-        import tensorflow as tf
-
+        tf = import_quietly("tensorflow")
         self._graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=self._graph)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from model.export import METADATA, RAW, RAW_16, SERVING
+from model.signatures import METADATA, RAW, RAW_16, SERVING
 from segtrail.task import Task
 from serving.descriptions import Signature, TensorSpec
 

@@ -17,6 +17,7 @@ from segtrail.errors import LineageError, ServingError
 from segtrail.files import atomic_folder, sha256_bytes, sha256_file
 from segtrail.params import dump
 from segtrail.progress import track
+from segtrail.quiet import import_quietly
 from segtrail.recipe import Recipe
 from segtrail.task import load_task
 from segtrail.workspace import Workspace
@@ -82,9 +83,10 @@ def _score(
     if problem := _learnt_otherwise(recipe, stored, called):
         return problem
     import pandas as pd
-    from tensorflow.errors import OpError
 
     from segtrail.session import SessionModel
+
+    errors = import_quietly("tensorflow").errors
 
     task = load_task(workspace, name)
     wanted = list(read_examples(Examples.of(workspace, name).records(TEST)))
@@ -103,7 +105,7 @@ def _score(
                 rows.append(answer.row)
                 answers.keep(folder, answer)
             pd.DataFrame(rows).to_parquet(folder / "per_image.parquet", index=False)
-    except (ServingError, OpError, KeyError) as e:
+    except (ServingError, errors.OpError, KeyError) as e:
         return f"{called} does not answer: {str(e).splitlines()[0][:300]}"
     return ""
 

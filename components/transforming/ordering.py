@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segtrail.errors import StageError
+from segtrail.tfrecord import CHECKSUM, HEADER, records_to
 
 _KEY = struct.Struct("<HII")  # length of the image's id, number of the tile, tiles of the image
-_FRAME = struct.Struct("<QI")  # of a TFRecord: length of the data and its checksum; data; checksum
-_CHECKSUM = 4
 
 
 class Place(NamedTuple):
@@ -52,8 +51,6 @@ def settle(shards: Sequence[str], slices: Mapping[str, str], folder: Path) -> Co
     Raises:
         StageError: A tile is there twice, or an image has none: the runner lost or doubled it.
     """
-    import tensorflow as tf
-
     ranks = {image: rank for rank, image in enumerate(slices)}
     parts = list(slices.values())
     counts: Counter[str] = Counter()
@@ -64,16 +61,16 @@ def settle(shards: Sequence[str], slices: Mapping[str, str], folder: Path) -> Co
         ]
         places.sort()
         _check(places, list(slices))
-        writers = {}
+        write = {}
         for part in sorted(set(parts)):
             (folder / part).mkdir(parents=True)
             path = folder / part / "tiles-00000-of-00001"
-            writers[part] = stack.enter_context(tf.io.TFRecordWriter(str(path)))
+            write[part] = stack.enter_context(records_to(path))
         for place in places:
             file = files[place.shard]
             file.seek(place.offset)
             part = parts[place.rank]
-            writers[part].write(file.read(place.length))
+            write[part](file.read(place.length))
             counts[part] += 1
     return counts
 
@@ -88,13 +85,13 @@ def _open(shard: str) -> Any:
 def _index(file: Any, shard: int, ranks: Mapping[str, int]) -> Iterator[Place]:
     """Yields where the tiles of a shard lie, without reading their pixels."""
     start = 0
-    while header := file.read(_FRAME.size):
-        size, _ = _FRAME.unpack(header)
+    while header := file.read(HEADER.size):
+        size, _ = HEADER.unpack(header)
         name_length, number, of = _KEY.unpack(file.read(_KEY.size))
         rank = ranks[file.read(name_length).decode()]
         key = _KEY.size + name_length
-        yield Place(rank, number, of, shard, start + _FRAME.size + key, size - key)
-        start += _FRAME.size + size + _CHECKSUM
+        yield Place(rank, number, of, shard, start + HEADER.size + key, size - key)
+        start += HEADER.size + size + CHECKSUM.size
         file.seek(start)
 
 

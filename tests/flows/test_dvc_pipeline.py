@@ -19,7 +19,7 @@ PLUMBING = {
     f"segtrail/{name}.py"
     for name in (
         "__init__", "artifacts", "errors", "expectations", "files", "git", "git_objects",
-        "params", "params_errors", "progress", "recipe", "secrets", "telemetry", "words",
+        "params", "params_errors", "progress", "quiet", "recipe", "secrets", "telemetry", "words",
         "settings/operations", "workspace",
     )
 }  # fmt: skip
