@@ -9,6 +9,7 @@ import typer
 
 from cli.options import RecipeOption
 from cli.stages import workspace_of
+from segtrail.quiet import import_quietly
 
 
 def augment(
@@ -32,7 +33,4 @@ def augment(
       segtrail augment --recipe nuclei
     """
     workspace = workspace_of(recipe)
-
-    from components.augment import augment as run
-
-    run(workspace, recipe, out)
+    import_quietly("components.augment").augment(workspace, recipe, out)

@@ -12,7 +12,7 @@ from cli.options import (
     RunnerOption,
     RunnerOptionsOption,
     check_recipe,
-    import_tensorflow,
+    quieten_tensorflow,
     runner_options,
 )
 from components.transforming.runners import IN_PROCESS
@@ -63,7 +63,7 @@ def batch(
 
     workspace = Workspace.find()
     check_recipe(workspace, recipe)
-    import_tensorflow()
+    quieten_tensorflow()
 
     from cli.recorded import recorded
     from components.batch import batch as run

@@ -31,4 +31,4 @@ def compare(
     """
     from components.compare import compare as run
 
-    run(workspace_of(recipe, tensorflow=False), recipe, ours, theirs)
+    run(workspace_of(recipe), recipe, ours, theirs)

@@ -85,14 +85,6 @@ def quieten_tensorflow() -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow without its chatter."""
-    from segtrail.quiet import import_quietly
-
-    quieten_tensorflow()
-    import_quietly("tensorflow")
-
-
 def check_recipe(workspace: Workspace, recipe: str) -> None:
     """Refuses the name of a recipe that neither params.yaml nor a ledger has.
 

@@ -17,4 +17,4 @@ def report(recipe: RecipeOption) -> None:
     """
     from components.report import write_report
 
-    write_report(workspace_of(recipe, tensorflow=False), recipe)
+    write_report(workspace_of(recipe), recipe)

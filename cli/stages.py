@@ -11,23 +11,19 @@ from cli.options import (
     RecipeOption,
     RunnerOption,
     RunnerOptionsOption,
-    import_tensorflow,
     quieten_tensorflow,
     runner_options,
 )
 from components.transforming.runners import IN_PROCESS
 from segtrail.errors import SegtrailError, StageError
+from segtrail.quiet import import_quietly
 from segtrail.workspace import Workspace
 
 
-def workspace_of(recipe: str, tensorflow: bool = True) -> Workspace:
-    """Returns the workspace, once its recipe is known.
+def workspace_of(recipe: str) -> Workspace:
+    """Returns the workspace, once its recipe is known, with TensorFlow told to be quiet.
 
-    Args:
-        recipe: Its name.
-        tensorflow: Whether TensorFlow is imported, without its chatter, after the recipe was
-            looked up: it takes seconds, after which a misspelt name would be told. False: it
-            stays quiet if it is needed later.
+    The recipe first: TensorFlow takes seconds, after which a misspelt name would be told.
 
     Raises:
         ConfigError: `params.yaml` is wrong or has no such recipe.
@@ -36,7 +32,7 @@ def workspace_of(recipe: str, tensorflow: bool = True) -> Workspace:
 
     workspace = Workspace.find()
     load_recipe(workspace, recipe)
-    (import_tensorflow if tensorflow else quieten_tensorflow)()
+    quieten_tensorflow()
     return workspace
 
 
@@ -127,9 +123,7 @@ def train(
     """
     workspace = workspace_of(recipe)
 
-    from components.train import train as run
-
-    run(workspace, recipe, resume)
+    import_quietly("components.train").train(workspace, recipe, resume)
 
 
 def evaluate(recipe: RecipeOption) -> None:
@@ -178,7 +172,7 @@ def gate(
         raise typer.BadParameter("--force needs --by NAME and --reason TEXT: who answers for it")
     if (who or why) and not force:
         raise typer.BadParameter("--by and --reason are of --force")
-    verdict = judge(workspace_of(recipe, tensorflow=False), recipe)
+    verdict = judge(workspace_of(recipe), recipe)
     if force:
         from components.promote import force as record
 

@@ -68,7 +68,9 @@ def export(
                 tiling,
             )
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+        @tf.function(
+            autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")]
+        )
         def serve(self, image_bytes: Any) -> dict[str, Any]:
             spec = {
                 "mask_png": tf.TensorSpec([], tf.string),
@@ -103,15 +105,21 @@ def export(
             )
             return {"probabilities": found}
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8, "images")])
+        @tf.function(
+            autograph=False,
+            input_signature=[tf.TensorSpec([None, None, None, None], tf.uint8, "images")],
+        )
         def raw(self, images: Any) -> dict[str, Any]:
             return self.classes_of(images)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.uint16, "images")])
+        @tf.function(
+            autograph=False,
+            input_signature=[tf.TensorSpec([None, None, None, None], tf.uint16, "images")],
+        )
         def raw16(self, images: Any) -> dict[str, Any]:
             return self.classes_of(images)
 
-        @tf.function(input_signature=[])
+        @tf.function(autograph=False, input_signature=[])
         def metadata(self) -> dict[str, Any]:
             return {
                 "class_names": tf.constant(classes),

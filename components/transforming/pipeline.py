@@ -9,6 +9,7 @@ from components.transforming.runners import running
 from model.preprocessing import HISTOGRAM, IMAGE, LEVELS, make_preprocessing_fn
 from segtrail.artifacts import TRAIN, VALIDATION
 from segtrail.colour import CHANNELS
+from segtrail.quiet import import_quietly
 from segtrail.settings.preprocessing import Preprocessing
 from segtrail.task import Task
 
@@ -40,6 +41,7 @@ def run(
         ConfigError: The runner cannot be had.
         StageError: It failed.
     """
+    import_quietly("tensorflow")
     import apache_beam as beam
     import tensorflow_transform.beam as tft_beam
     from apache_beam.io.filesystems import FileSystems

@@ -4,39 +4,13 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from uuid import UUID
 
 import psutil
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
-SCRIPT = """
-import json, sys
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
-
-what, *rest = sys.argv[1:]
-with get_client(sync_client=True) as client:
-    if what == "deployments":
-        found = [d.model_dump(mode="json") for d in client.read_deployments()]
-        flows = {str(f.id): f.name for f in client.read_flows()}
-        out = {flows[d["flow_id"]] + "/" + d["name"]: d for d in found}
-    elif what == "automations":
-        out = sorted(a.name for a in client.read_automations())
-    elif what == "start":
-        out = str(client.create_flow_run_from_deployment(
-            client.read_deployment_by_name(rest[0]).id).id)
-    elif what == "runs":
-        one = client.read_deployment_by_name(rest[0]).id
-        runs = client.read_flow_runs(deployment_filter=DeploymentFilter(id={"any_": [one]}))
-        runs.sort(key=lambda run: run.expected_start_time)
-        out = [{"type": r.state.type.value, "name": r.state.name, "says": r.state.message,
-                "auto": r.auto_scheduled, "id": str(r.id)} for r in runs]
-    elif what == "resume":
-        run_input = {"by": rest[1], "reason": rest[2]}
-        out = str(client.resume_flow_run(rest[0], run_input=run_input).status)
-    elif what == "artifacts":
-        out = [[each.key, each.data] for each in client.read_artifacts()]
-    print(json.dumps(out))
-"""
 ENDED = ("COMPLETED", "FAILED", "CRASHED")
 
 
@@ -55,9 +29,41 @@ class Platform:
         self.small, self.server, self.patiently = small, server, patiently
         self._work_beside, self._logs = work_beside, logs
 
-    def ask(self, *what: str):
-        done = self.small.do(sys.executable, "-c", SCRIPT, *what, **self.server)
-        return json.loads(done.stdout.splitlines()[-1])
+    @property
+    def _prefect(self) -> SyncPrefectClient:
+        return SyncPrefectClient(self.server["PREFECT_API_URL"])
+
+    def deployments(self) -> dict[str, dict]:
+        """By flow and name, as the server tells them."""
+        with self._prefect as client:
+            flows = {flow.id: flow.name for flow in client.read_flows()}
+            found = client.read_deployments()
+        return {f"{flows[d.flow_id]}/{d.name}": d.model_dump(mode="json") for d in found}
+
+    def start(self, deployment: str) -> None:
+        with self._prefect as client:
+            one = client.read_deployment_by_name(deployment)
+            client.create_flow_run_from_deployment(one.id)
+
+    def runs(self, deployment: str) -> list[dict]:
+        with self._prefect as client:
+            one = client.read_deployment_by_name(deployment).id
+            wanted = DeploymentFilter(id=DeploymentFilterId(any_=[one]))
+            found = client.read_flow_runs(deployment_filter=wanted)
+        found.sort(key=lambda run: run.expected_start_time)
+        return [
+            {"type": run.state.type.value, "name": run.state.name, "says": run.state.message,
+             "auto": run.auto_scheduled, "id": str(run.id)}
+            for run in found
+        ]  # fmt: skip
+
+    def resume(self, run: str, by: str, reason: str) -> None:
+        with self._prefect as client:
+            client.resume_flow_run(UUID(run), run_input={"by": by, "reason": reason})
+
+    def artifacts(self) -> list[tuple[str | None, str]]:
+        with self._prefect as client:
+            return [(each.key, str(each.data)) for each in client.read_artifacts()]
 
     def deploy(self, *options: str) -> str:
         done = self.small.segtrail("deploy", "--recipe", "demo", *options, **self.server)
@@ -73,7 +79,7 @@ class Platform:
         return (self._logs / "worker.log").read_text()
 
     def ended(self, name: str) -> list[dict]:
-        return [run for run in self.ask("runs", name) if run["type"] in ENDED]
+        return [run for run in self.runs(name) if run["type"] in ENDED]
 
     def ends(self, name: str) -> list[str]:
         return [run["name"] for run in self.ended(name)]
@@ -97,7 +103,7 @@ class Platform:
 def platform(small, prefect_server, work_beside, patiently, tmp_path) -> Iterator[Platform]:
     found = Platform(small, prefect_server, work_beside, patiently, tmp_path)
     yield found
-    for name in found.ask("deployments"):  # the server is the session's
+    for name in found.deployments():  # the server is the session's
         small.do(
             sys.executable, "-m", "prefect", "--no-prompt", "deployment", "delete", name,
             **prefect_server,
@@ -108,7 +114,7 @@ def platform(small, prefect_server, work_beside, patiently, tmp_path) -> Iterato
 def test_a_worker_runs_the_deployment_in_its_own_clone(platform):
     small = platform.small
     platform.deploy("--schedule", "0 3 * * 1")
-    found = platform.ask("deployments")
+    found = platform.deployments()
     assert set(found) == {"retrain/demo", "batch/demo"}
     retrain = found["retrain/demo"]
     assert retrain["schedules"][0]["schedule"]["cron"] == "0 3 * * 1"
@@ -119,7 +125,7 @@ def test_a_worker_runs_the_deployment_in_its_own_clone(platform):
 
     before = small.git("rev-parse", "HEAD")
     small.deliver("image,split\na,train\nb,test\n")  # after the clone was made
-    platform.ask("start", "retrain/demo")
+    platform.start("retrain/demo")
     with platform.worker():
         [run] = platform.wait_for("retrain/demo")
         assert platform.examined("retrain/demo")["state"] == "ok"
@@ -130,7 +136,7 @@ def test_a_worker_runs_the_deployment_in_its_own_clone(platform):
     assert f"run {run['id']}; log: .segtrail/logs/{run['id']}.jsonl" in platform.log()
 
     report = (platform.clone / "artifacts/demo/gate/report.html").as_uri()
-    linked = [key for key, data in platform.ask("artifacts") if report in data]
+    linked = [key for key, data in platform.artifacts() if report in data]
     assert linked == ["demo-report"]
     assert (platform.clone / "calls.log").read_text().split()[:5] == [
         "examples", "validate", "transform", "train", "evaluate",
@@ -163,8 +169,8 @@ def test_what_arrives_lands_and_starts_a_retraining(platform, tmp_path):
     params = {"folder": str(inbox), "settle_s": 0, "every": "1d", "by": "Core facility"}
     small.set_param("datasets.synthetic.inbox", params)
     platform.deploy()
-    assert "ingest/synthetic" in platform.ask("deployments")
-    platform.ask("start", "ingest/synthetic")
+    assert "ingest/synthetic" in platform.deployments()
+    platform.start("ingest/synthetic")
     with platform.worker():
         runs = platform.wait_for("ingest/synthetic")
         assert [r["name"] for r in runs if not r["auto"]] == ["Refused"], platform.log()
@@ -189,7 +195,7 @@ def test_a_fault_is_tried_again_and_a_refused_model_is_not(platform):
     scratch.mkdir(exist_ok=True)
     (scratch / "train.do").write_text("killed once")
     (scratch / "verdict").write_text("fail")
-    platform.ask("start", "retrain/demo")
+    platform.start("retrain/demo")
     with platform.worker():
         [run] = platform.wait_for("retrain/demo")
     assert (run["type"], run["name"]) == ("COMPLETED", "Rejected"), platform.log()
@@ -206,7 +212,7 @@ def test_a_run_that_hangs_is_ended_when_its_time_is_up(platform):
     platform.deploy()
     (platform.clone / ".segtrail").mkdir(exist_ok=True)
     (platform.clone / ".segtrail/validate.do").write_text("hang")
-    platform.ask("start", "retrain/demo")
+    platform.start("retrain/demo")
     with platform.worker():
         [run] = platform.wait_for("retrain/demo")
     assert run["type"] == "FAILED"
@@ -221,17 +227,17 @@ def test_a_run_waits_for_people_and_goes_on_when_they_approved(platform):
     small = platform.small
     small.set_param("recipes.demo.promotion", {"approvals": 2})
     platform.deploy()
-    platform.ask("start", "retrain/demo")
+    platform.start("retrain/demo")
 
     def states() -> list[str]:
-        return [run["name"] for run in platform.ask("runs", "retrain/demo")]
+        return [run["name"] for run in platform.runs("retrain/demo")]
 
     with platform.worker():
         platform.patiently(lambda: states() == ["Suspended"], 240)
-        [waiting] = platform.ask("runs", "retrain/demo")
+        [waiting] = platform.runs("retrain/demo")
         assert not (small.root / "serving/models/demo").exists()
         assert f"segtrail approve {waiting['id'][:8]}" in platform.log()
-        platform.ask("start", "retrain/demo")
+        platform.start("retrain/demo")
         platform.patiently(lambda: "Judged" in states(), 240)
 
         said = ("approve", waiting["id"][:8], "--by", "Grace", "--reason", "looked at all")
@@ -240,7 +246,7 @@ def test_a_run_waits_for_people_and_goes_on_when_they_approved(platform):
         assert "goes on" in done.stdout
         platform.patiently(lambda: "Grace" in platform.log().rsplit("Suspending", 1)[0], 240)
         platform.patiently(lambda: "Suspended" in states(), 240)
-        platform.ask("resume", waiting["id"], "Ada", "so did I")
+        platform.resume(waiting["id"], "Ada", "so did I")
         platform.patiently(lambda: "Promoted" in states(), 240)
     entries = (platform.clone / "ledger/demo.jsonl").read_text()
     assert entries.count('"approved"') == 2
@@ -263,12 +269,8 @@ def test_cron_fires_and_a_machine_that_dies_does_not_stop_it(platform, patiently
     patiently(lambda: is_gone(int(pid.read_text())), 60)  # the leash
     (scratch / "train.do").write_text("")
     with platform.worker():
-        patiently(
-            lambda: any(r["name"] == "Crashed" for r in platform.ask("runs", "retrain/demo")), 300
-        )
-        patiently(
-            lambda: any(r["name"] == "Promoted" for r in platform.ask("runs", "retrain/demo")), 300
-        )
+        patiently(lambda: any(r["name"] == "Crashed" for r in platform.runs("retrain/demo")), 300)
+        patiently(lambda: any(r["name"] == "Promoted" for r in platform.runs("retrain/demo")), 300)
     calls = (platform.clone / "calls.log").read_text().split()
     assert calls.count("transform") == 1  # the next run went on where the dead one stopped
 
