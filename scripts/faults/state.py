@@ -58,7 +58,9 @@ def _differences(bench: Bench) -> Iterator[str]:
 
 
 def _serves(line: list[str]) -> bool:
-    return any(word in ("serve", "serving.embedded", "mlflow", "prefect") for word in line)
+    """Whether this is one of the kit's own servers, of which MLflow's is two processes."""
+    own = ("serve", "serving.embedded", "mlflow", "mlflow.server.fastapi_app:app", "prefect")
+    return any(word in own for word in line)
 
 
 def _ledger(bench: Bench) -> Path:

@@ -217,7 +217,8 @@ def test_a_run_that_hangs_is_ended_when_its_time_is_up(platform):
         [run] = platform.wait_for("retrain/demo")
     assert run["type"] == "FAILED"
     assert "operations.time_out" in platform.log()
-    assert is_gone(int((platform.clone / ".segtrail/validate.pid").read_text()))
+    pid = int((platform.clone / ".segtrail/validate.pid").read_text())
+    platform.patiently(lambda: is_gone(pid), 30)
     assert (platform.clone / "calls.log").read_text().split().count("validate") == 1
 
 
