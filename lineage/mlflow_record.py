@@ -43,6 +43,11 @@ def reader(workspace: Workspace) -> MlflowClient:
     return client(workspace)
 
 
+def gives_no_answer(error: BaseException | None) -> bool:
+    """Whether an error says that MLflow's server could not be reached, after minutes of trying."""
+    return str(getattr(error, "message", "")).startswith(_NO_ANSWER)
+
+
 def experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:
     """Returns the id of a recipe's experiment, which is made when it is not there."""
     if (found := client.get_experiment_by_name(name)) is not None:
@@ -184,7 +189,7 @@ def _read(
     try:
         return of_client(client)
     except MlflowException as e:
-        if str(e.message).startswith(_NO_ANSWER):
+        if gives_no_answer(e):
             uri = workspace.mlflow_uri
             raise UnreachableError(f"{what}: MLflow at {uri} gives no answer") from None
         raise LineageError(f"{what}: {e.message}") from None

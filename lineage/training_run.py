@@ -70,6 +70,8 @@ class TrainingRunRecord:
         trace: TracebackType | None,
     ) -> None:
         self._monitor.finish()
+        if mlflow_record.gives_no_answer(error):
+            return  # it would be asked for minutes again; the next training closes the run
         self._client.set_terminated(self.run_id, status_after(kind))
 
     def metrics(self, values: Mapping[str, float], step: int) -> None:

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from lineage import mlflow_record
 from lineage.data_version import DataVersion
 from lineage.training_run import TrainingRunRecord
 from segtrail.errors import RejectedError
 from segtrail.workspace import Workspace
+from serving.launch import free_port
 
 DATA = DataVersion("plates", "0" * 32 + ".dir", "1" * 64, files={})
 RECIPE = {"training": {"steps": 40, "loss_options": {"dice_weight": 2.0}}, "classes": ["cell"]}
@@ -39,6 +42,19 @@ def killed_training(workspace) -> str:
     run_id = mine.recv()
     process.join()
     return run_id
+
+
+def test_a_server_that_gave_no_answer_is_not_asked_again(tracked, monkeypatch):
+    """A call to it takes minutes; the run is closed by the next training, as a killed one is."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    nobody = MlflowClient(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(MlflowException, match="API request to"), open_record(tracked) as run:
+        monkeypatch.setattr(run, "_client", nobody)
+        asked = []
+        monkeypatch.setattr(nobody, "set_terminated", lambda *_: asked.append(1))
+        run.metrics({"loss": 1.0}, 20)
+    assert not asked
+    assert mlflow_record.client(tracked).get_run(run.run_id).info.status == "RUNNING"
 
 
 def test_a_run_holds_recipe_data_curves_pictures_and_the_machine(tracked, tmp_path):
