@@ -26,6 +26,8 @@ _NUMBERS = {
     if hasattr(errno, name)
 }  # fmt: skip
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|disk is full")
+_MLFLOW = re.compile(r"API request to (\w+://[^/\s]+)\S* failed with .*?exception")
+_WHY = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 _PREFECT = "ephemeral Prefect API server"  # a run's own, that did not start: a RuntimeError
 # by name, so that telling a fault imports none of these libraries
 _NAMES = {
@@ -49,7 +51,11 @@ def is_fault(error: BaseException) -> bool:
 def told(error: Exception) -> SegtrailError:
     """Returns a fault in the words of a library, such as MLflow's or Prefect's, with a hint."""
     hint = FREE_SOME if is_full_disk(error) else HINT
-    return SegtrailError(" ".join(str(error).split())[:_LONGEST], hint)
+    says = " ".join(str(error).split())
+    if found := _MLFLOW.match(says):  # the rest names addresses and queries
+        why = _WHY.search(says)
+        says = f"MLflow at {found[1]} gives no answer" + (f": {why[1]}" if why else "")
+    return SegtrailError(says[:_LONGEST], hint)
 
 
 def is_full_disk(error: BaseException) -> bool:

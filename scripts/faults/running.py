@@ -47,6 +47,7 @@ class Running:
     """
 
     def __init__(self, bench: MadeWorkspace, command: list[str]) -> None:
+        self._root = bench.root
         self._out: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
             command, cwd=bench.root, env=bench.environment, stdin=subprocess.DEVNULL,
@@ -58,9 +59,9 @@ class Running:
         return self.process.poll() is not None
 
     def said(self) -> str:
-        """Returns what it has printed so far."""
+        """Returns what it has printed so far, files named from the workspace."""
         self._out.seek(0)
-        return self._out.read()
+        return self._out.read().replace(f"{self._root}/", "")
 
     def ends(self) -> Said:
         """Waits for its end."""

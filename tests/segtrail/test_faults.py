@@ -5,9 +5,12 @@ import shutil
 
 import httpx
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from segtrail.errors import DataError, ServingError
 from segtrail.faults import is_fault, is_full_disk, told
+from serving.launch import free_port
 
 
 def raised(inner: Exception, outer: Exception, hidden: bool = False) -> Exception:
@@ -76,6 +79,17 @@ def test_mistakes(error):
 def test_a_full_disk_is_told_with_what_frees_some(error):
     assert is_full_disk(error)
     assert "segtrail gc --dry-run" in told(error).hint
+
+
+def test_an_mlflow_that_gives_no_answer_is_told_in_a_line(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(MlflowException) as failed:
+        MlflowClient(nobody).get_run("a" * 32)
+    assert is_fault(failed.value)
+    said = told(failed.value)
+    assert said.message == f"MLflow at {nobody} gives no answer: Connection refused"
+    assert "run it again" in said.hint
 
 
 def test_another_fault_is_no_full_disk():
