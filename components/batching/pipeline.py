@@ -15,7 +15,6 @@ from components.batching.segmenting import Segmenter
 from components.batching.watching import watched
 from components.transforming.runners import running
 from segtrail.errors import StageError
-from segtrail.quiet import import_quietly
 from segtrail.session import SessionModel
 from segtrail.settings.objects import Objects
 from segtrail.task import Task
@@ -55,7 +54,6 @@ def load(shared: Any, model: Path) -> SessionModel:
         ServingError: It cannot be loaded.
     """
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # several workers on one GPU
-    import_quietly("tensorflow")
     found: SessionModel = shared.acquire(lambda: SessionModel(model))
     return found
 
