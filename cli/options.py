@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segtrail import telemetry
 from segtrail.errors import ConfigError, WorkspaceError
 
 if TYPE_CHECKING:
     from segtrail.workspace import Workspace
     from serving.endpoint import Endpoint
+
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 RecipeOption = Annotated[
     str, typer.Option("--recipe", "-r", metavar="NAME", help="A recipe of params.yaml.")
@@ -81,8 +84,9 @@ def quieten_tensorflow() -> None:
     """Has TensorFlow, once it is imported, not tell of a GPU that is not there as of a failure."""
     from model.hardware.machine import look
 
-    if not look().gpus:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    ours = telemetry.OFF[_LOG_LEVEL]  # which still lets errors through
+    if os.environ.get(_LOG_LEVEL, ours) == ours and not look().gpus:
+        os.environ[_LOG_LEVEL] = "3"
 
 
 def check_recipe(workspace: Workspace, recipe: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,16 @@ import yaml
 from certificates import Authority
 
 from cli import main
-from cli.options import endpoint_of
+from cli.options import endpoint_of, quieten_tensorflow
+from model.hardware import machine
+from segtrail import telemetry
 from segtrail.errors import ConfigError, WorkspaceError
 from serving.endpoint import Endpoint
 from serving.tls import Tls
 
 ROOT = Path(__file__).parents[2]
 RECIPE, TARGET = "demo", "127.0.0.1:8501"
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 @pytest.fixture
@@ -94,3 +98,17 @@ def test_another_spelling_of_the_recipes_server_is_trusted_as_it_is(params, ours
 def test_another_server_is_not(params, other) -> None:
     params(tls={})
     assert meant(other) == (other, None)
+
+
+@pytest.mark.parametrize(
+    ("set_before", "gpus", "level"), [({}, 0, "3"), ({}, 1, "2"), ({LOG_LEVEL: "0"}, 0, "0")]
+)
+def test_tensorflow_is_heard_about_gpus_only_where_there_are_some(
+    monkeypatch, set_before, gpus, level
+) -> None:
+    monkeypatch.setattr(os, "environ", set_before.copy())
+    seen = machine.Machine(2, gpus=(machine.Gpu("NVIDIA A100"),) * gpus)
+    monkeypatch.setattr(machine, "look", lambda: seen)
+    telemetry.switch_off()
+    quieten_tensorflow()
+    assert os.environ[LOG_LEVEL] == level
