@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lineage import dvc_files
-from segtrail import telemetry
+from segtrail import faults, telemetry
 from segtrail.errors import LineageError, UnreachableError
 
 
@@ -31,8 +32,8 @@ def fetch(
         How many came.
 
     Raises:
-        LineageError: There is no remote, it does not answer, or lacks some of them.
-        UnreachableError: Its folder is not there.
+        LineageError: There is no remote, or it lacks some of them.
+        UnreachableError: It gives no answer, or its folder is not there.
     """
     cache = cache or dvc_files.cache_folder(root)
     lacking = [md5 for md5 in set(md5s) if not dvc_files.object_path(cache, md5).exists()]
@@ -45,12 +46,7 @@ def fetch(
 
     try:
         with Repo(str(root), config=dict(settings or {})) as repo:
-            remote = repo.cloud.get_remote()
-            if remote.fs.protocol == "local" and not remote.fs.isdir(remote.path):
-                raise UnreachableError(
-                    f"the remote {remote.name!r} cannot be reached: no folder {remote.path}",
-                    "bring it back, such as a disk that is not mounted; or: dvc remote list",
-                )
+            _require_answer(repo.cloud.get_remote())
             repo.cloud.pull({HashInfo("md5", md5) for md5 in lacking})
     except UnreachableError:
         raise
@@ -61,3 +57,37 @@ def fetch(
     if left := sum(not dvc_files.object_path(cache, md5).exists() for md5 in lacking):
         raise LineageError(f"the remote lacks {left} of {len(lacking)} files")
     return len(lacking)
+
+
+def require_answer(root: Path) -> None:
+    """Tells a default remote that is away from none, and from one that lacks what it is asked for.
+
+    DVC itself takes a server that gives no answer for one that has nothing.
+
+    Raises:
+        UnreachableError: It gives no answer, or its folder is not there.
+    """
+    telemetry.switch_off()
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with contextlib.suppress(DvcException), Repo(str(root)) as repo:
+        _require_answer(repo.cloud.get_remote())
+
+
+def _require_answer(remote: Any) -> None:
+    if remote.fs.protocol == "local":
+        if not remote.fs.isdir(remote.path):
+            raise UnreachableError(
+                f"the remote {remote.name!r} cannot be reached: no folder {remote.path}",
+                "bring it back, such as a disk that is not mounted; or: dvc remote list",
+            )
+        return
+    try:
+        remote.fs.info(remote.path)
+    except Exception as e:  # each remote's own library has its own; one that says no answers
+        if faults.is_fault(e):
+            raise UnreachableError(
+                f"the remote {remote.name!r} gives no answer: {faults.cause(e)}",
+                "mend that, or wait, and run it again; dvc remote list shows where it leads",
+            ) from e

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lineage import mlflow_sqlite
 from lineage.mlflow_facts import Recorded, Run, Version, iso, metric_row
-from segtrail import telemetry
+from segtrail import faults, telemetry
 from segtrail.errors import LineageError, UnreachableError
 from segtrail.workspace import Workspace
 
@@ -22,7 +22,6 @@ T = TypeVar("T")
 
 DIGEST_TAG = "segtrail.model_digest"
 CHAMPION, CANARY = "champion", "canary"
-_NO_ANSWER = "API request to "  # begins what MLflow says when its server cannot be reached
 
 
 def client(workspace: Workspace) -> MlflowClient:
@@ -45,7 +44,7 @@ def reader(workspace: Workspace) -> MlflowClient:
 
 def gives_no_answer(error: BaseException | None) -> bool:
     """Whether an error says that MLflow's server could not be reached, after minutes of trying."""
-    return str(getattr(error, "message", "")).startswith(_NO_ANSWER)
+    return str(getattr(error, "message", "")).startswith(faults.MLFLOW_AWAY)
 
 
 def experiment(client: MlflowClient, workspace: Workspace, name: str) -> str:

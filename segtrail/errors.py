@@ -62,7 +62,9 @@ class LineageError(SegtrailError):
 
 
 class UnreachableError(LineageError):
-    """What a link is about is not here, or on a server that gives no answer."""
+    """What a link is about is not here, or on a server that gives no answer: it may come back."""
+
+    exit_code = EXIT_FAULT
 
 
 class RejectedError(SegtrailError):

@@ -6,7 +6,9 @@ database. A model that is refused, or a wrong setting, is none: it stays what it
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -26,9 +28,11 @@ _NUMBERS = {
     if hasattr(errno, name)
 }  # fmt: skip
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|disk is full")
-_MLFLOW = re.compile(r"API request to (\w+://[^/\s]+)\S* failed with .*?exception")
+MLFLOW_AWAY = "API request to "  # begins what MLflow says when its server cannot be reached
+_MLFLOW = re.compile(MLFLOW_AWAY + r"(\w+://[^/\s]+)\S* failed with .*?exception")
 _WHY = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 _PREFECT = "ephemeral Prefect API server"  # a run's own, that did not start: a RuntimeError
+_HTTPX = "httpx.TransportError"  # Prefect's client's; nothing else here asks by httpx
 # by name, so that telling a fault imports none of these libraries
 _NAMES = {
     "requests.exceptions.ConnectionError",
@@ -39,7 +43,7 @@ _NAMES = {
     "sqlalchemy.exc.OperationalError",
     "sqlite3.OperationalError",
     "aiohttp.client_exceptions.ClientConnectionError",
-    "httpx.TransportError",
+    _HTTPX,
 }
 
 
@@ -53,9 +57,33 @@ def told(error: Exception) -> SegtrailError:
     hint = FREE_SOME if is_full_disk(error) else HINT
     says = " ".join(str(error).split())
     if found := _MLFLOW.match(says):  # the rest names addresses and queries
-        why = _WHY.search(says)
-        says = f"MLflow at {found[1]} gives no answer" + (f": {why[1]}" if why else "")
+        says = _no_answer("MLflow", found[1], says)
+    elif (unanswered := _unanswered(error)) is not None:
+        says = _no_answer("Prefect", *unanswered)
     return SegtrailError(says[:_LONGEST], hint)
+
+
+def _no_answer(server: str, address: str, says: str) -> str:
+    why = _WHY.search(says)
+    return f"{server} at {address} gives no answer" + (f": {why[1]}" if why else "")
+
+
+def _unanswered(error: Exception) -> tuple[str, str] | None:
+    """Returns the address that Prefect's client asked in vain, and what came of it."""
+    for each in _chain(error):
+        if _is_a(each, {_HTTPX}):
+            with contextlib.suppress(RuntimeError):  # an error without its request
+                url = each.request.url  # type: ignore[attr-defined]
+                return f"{url.scheme}://{url.netloc.decode()}", str(each)
+    return None
+
+
+def cause(error: BaseException) -> str:
+    """Returns what began it, in a few words: `Connection refused`."""
+    *_, first = _chain(error)
+    if isinstance(first, OSError) and first.errno is not None:
+        return os.strerror(first.errno)
+    return " ".join(str(first).split())[:_LONGEST] or type(first).__name__
 
 
 def is_full_disk(error: BaseException) -> bool:
@@ -72,7 +100,11 @@ def _is_one(error: BaseException) -> bool:
         return True
     if isinstance(error, shutil.Error):  # of a folder that was copied: the words of each file
         return any(f"[Errno {number}]" in str(error) for number in _NUMBERS)
-    return any(f"{kind.__module__}.{kind.__qualname__}" in _NAMES for kind in type(error).__mro__)
+    return _is_a(error, _NAMES)
+
+
+def _is_a(error: BaseException, names: set[str]) -> bool:
+    return any(f"{kind.__module__}.{kind.__qualname__}" in names for kind in type(error).__mro__)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from lineage import dvc_remote
 from lineage.dvc_files import EMPTY_FOLDER
 from segtrail import git
 from segtrail.errors import WorkspaceError
@@ -49,6 +50,7 @@ def restore(workspace: Workspace) -> None:
 
     Raises:
         WorkspaceError: Neither the cache nor a remote has it.
+        UnreachableError: The cache lacks it, and the remote gives no answer.
     """
     if _has_files(workspace) or recorded_version(workspace) in (None, EMPTY_FOLDER):
         return
@@ -57,9 +59,9 @@ def restore(workspace: Workspace) -> None:
         return
     done = dvc(workspace, "pull", "--quiet", POINTER)
     if done.returncode:
+        dvc_remote.require_answer(workspace.root)
         raise WorkspaceError(
-            f"{workspace.root / POINTER} names data that is neither in DVC's cache nor in a "
-            f"remote: {_said(done)}",
+            f"{workspace.root / POINTER} names data that is neither in DVC's cache nor in a remote",
             "dvc remote add --default <name> <url> && dvc pull; or copy .dvc/cache from where "
             "the data was ingested",
         )

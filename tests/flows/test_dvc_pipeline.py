@@ -18,7 +18,7 @@ ALL = ["examples", "validate", "transform", "train", "evaluate"]
 PLUMBING = {
     f"segtrail/{name}.py"
     for name in (
-        "__init__", "artifacts", "errors", "expectations", "files", "git", "git_objects",
+        "__init__", "artifacts", "errors", "expectations", "faults", "files", "git", "git_objects",
         "params", "params_errors", "progress", "quiet", "recipe", "secrets", "telemetry", "words",
         "settings/operations", "workspace",
     )

@@ -231,10 +231,10 @@ def test_a_model_that_was_rolled_back_is_not_brought_back(done, retrain):
 
 def test_a_prefect_server_that_gives_no_answer_is_a_fault(small):
     """A named one: without any, a run has a server of its own."""
-    nobody = f"http://127.0.0.1:{free_port()}/api"
-    found = small.segtrail("retrain", "--recipe", "demo", PREFECT_API_URL=nobody)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    found = small.segtrail("retrain", "--recipe", "demo", PREFECT_API_URL=f"{nobody}/api")
     assert found.returncode == EXIT_FAULT
-    assert f"error: Failed to reach API at {nobody}" in found.stderr
+    assert f"error: Prefect at {nobody} gives no answer: " in found.stderr
     assert "run it again" in found.stderr
     assert "Traceback" not in found.stderr
     assert small.calls() == []

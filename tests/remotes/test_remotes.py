@@ -16,9 +16,9 @@ from remote_servers import Ssh, make_key, running_s3, running_ssh, server
 from components.erase import erase
 from components.ingest import ingest
 from components.ingestion import versioning
-from lineage import data_version
-from segtrail import git
-from segtrail.errors import WorkspaceError
+from lineage import data_version, dvc_remote
+from segtrail import faults, git
+from segtrail.errors import UnreachableError, WorkspaceError
 from segtrail.files import tree_digests
 from segtrail.images import encode_png
 from segtrail.workspace import Workspace
@@ -204,3 +204,15 @@ def test_without_a_remote_what_is_lost_is_named(lab: Lab) -> None:
     lab.wipe()
     with pytest.raises(WorkspaceError, match="neither in DVC's cache nor in a remote"):
         versioning.restore(lab.workspace)
+
+
+def test_a_remote_that_gives_no_answer_is_told_from_one_that_lacks_the_data(lab: Lab) -> None:
+    """DVC itself says of both that the files are neither here nor there."""
+    lab.run("remote", "add", "--default", "far", f"http://127.0.0.1:{free_port()}")
+    lab.wipe()
+    says = "the remote 'far' gives no answer: Connection refused"
+    with pytest.raises(UnreachableError, match=says) as caught:
+        versioning.restore(lab.workspace)
+    assert faults.is_fault(caught.value)
+    with pytest.raises(UnreachableError, match=says):  # as an audit asks: not checked, not broken
+        dvc_remote.fetch(lab.workspace.root, ["a" * 32])

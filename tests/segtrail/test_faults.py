@@ -92,6 +92,16 @@ def test_an_mlflow_that_gives_no_answer_is_told_in_a_line(monkeypatch):
     assert "run it again" in said.hint
 
 
+def test_a_prefect_that_gives_no_answer_is_told_in_a_line():
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(httpx.ConnectError) as failed:
+        httpx.get(f"{nobody}/api/health")
+    for error in (failed.value, raised(failed.value, RuntimeError("Failed to reach API"))):
+        assert told(error).message == f"Prefect at {nobody} gives no answer: Connection refused"
+    unasked = httpx.ConnectError("refused")  # without its request
+    assert told(unasked).message == "refused"
+
+
 def test_another_fault_is_no_full_disk():
     assert not is_full_disk(ConnectionRefusedError("refused"))
     assert "gc" not in told(ConnectionRefusedError("refused")).hint

@@ -24,7 +24,7 @@ from components.ingestion.adapters.dsb2018 import Dsb2018
 from components.leaks import find_leaks
 from lineage.dvc_files import EMPTY_FOLDER
 from segtrail import git, split_ledger
-from segtrail.errors import ConfigError, DataError, WorkspaceError
+from segtrail.errors import ConfigError, DataError, UnreachableError, WorkspaceError
 from segtrail.files import read_json, root_digest, sha256_file, tree_digests
 from segtrail.images import read_labels
 from segtrail.lock import flow_lock
@@ -428,9 +428,13 @@ def test_a_fresh_clone_without_cache_pulls_or_says_what_to_do(landed, tmp_path):
     git.run(tmp_path, "clone", "--quiet", str(landed.root), str(clone))
     source = landed.delivery("second", "e")
     os.rename(tmp_path / "store", tmp_path / "away")
+    with pytest.raises(UnreachableError, match="the remote 'store' cannot be reached: no folder"):
+        ingest(Workspace(clone, clone), "nuclei", source)
+    (tmp_path / "store").mkdir()
     with pytest.raises(WorkspaceError, match="neither in DVC's cache nor in a remote") as caught:
         ingest(Workspace(clone, clone), "nuclei", source)
     assert "dvc pull" in (caught.value.hint or "")
+    (tmp_path / "store").rmdir()
     os.rename(tmp_path / "away", tmp_path / "store")
     assert ingest(Workspace(clone, clone), "nuclei", source).images == 5
 
