@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from flows import process
+from flows.restored import forget_damaged
 from flows.step_fault import BUSY_S, BusyError, StepFault, patiently
 from segtrail.errors import EXIT_FAULT, StageError
 
@@ -42,6 +43,8 @@ def reproduce(
 ) -> Did:
     """Runs `dvc repro --single-item STAGE`.
 
+    What DVC puts back from its cache is compared with `dvc.lock`, and made anew where it differs.
+
     Args:
         root: The workspace.
         stage: `<stage>@<recipe>`.
@@ -62,17 +65,26 @@ def reproduce(
         if not _is_dvc_line(line):
             on_line(line)
 
-    options = ["--force", "--no-run-cache", "--no-commit"] if anew else []
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", *options, stage]
+    repro = [sys.executable, "-m", "dvc", "repro", "--single-item"]
+    again = ["--force", "--no-run-cache"]
 
-    def attempt() -> Did:
+    def attempt(*options: str) -> Did:
+        command = [*repro, *options, stage]
         done = process.run(command, root, pass_on, keep_open, environment, until)
         if done.code == 0:
             return _what(done.out + done.err, stage)
         error = as_error(done, stage)
         raise BusyError(error.message) if _BUSY.search("\n".join(done.err)) else error
 
-    return patiently(attempt, on_line, busy_s)
+    if anew:
+        return patiently(lambda: attempt(*again, "--no-commit"), on_line, busy_s)
+    did = patiently(attempt, on_line, busy_s)
+    if did is Did.RESTORED and (damaged := forget_damaged(root, stage)):
+        what = damaged[0].relative_to(root)
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        on_line(f"DVC's cache has other bytes than were made of {what}{more}: made anew")
+        did = patiently(lambda: attempt(*again), on_line, busy_s)
+    return did
 
 
 def _is_dvc_line(line: str) -> bool:

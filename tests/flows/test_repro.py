@@ -1,18 +1,22 @@
 """Stages through the real DVC: what it did, what it said, and what is left after a kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import miniature
 import pytest
 
 from flows import process
 from flows.repro import Did, as_error, reproduce
 from flows.step_fault import BusyError, StepFault
+from lineage.dvc_files import file_md5
 from segtrail.errors import EXIT_FAULT, StageError
+from segtrail.files import tree_digests
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = """
@@ -34,6 +38,9 @@ if do == "hang":
     Path("pid").write_text(str(os.getpid()))
     time.sleep(120)
 Path("out.txt").write_text(Path("in.txt").read_text() + do)
+Path("more").mkdir()
+Path("more/a.txt").write_text("a")
+Path("more/b.txt").write_text("b")
 """
 
 
@@ -48,7 +55,7 @@ def toy(tmp_path: Path) -> Path:
             do:
               cmd: {sys.executable} stage.py
               deps: [in.txt, do]
-              outs: [out.txt]
+              outs: [out.txt, more]
         """)
     )
     (tmp_path / "stage.py").write_text(STAGE)
@@ -162,3 +169,20 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("name", ["out.txt", "more/b.txt"])
+def test_what_the_cache_forgot_is_made_anew(toy: Path, name: str) -> None:
+    """DVC itself puts other bytes back, unless somebody made the file of its cache writable."""
+    reproduce(toy, "make@toy", lambda line: None)
+    before = tree_digests(toy)
+    md5 = file_md5(toy / name)
+    miniature.flip(toy / ".dvc/cache/files/md5" / md5[:2] / md5[2:])
+    (toy / "out.txt").unlink()
+    shutil.rmtree(toy / "more")
+    said: list[str] = []
+    assert reproduce(toy, "make@toy", said.append) == Did.RAN
+    assert any(f"other bytes than were made of {name}: made anew" in line for line in said)
+    assert {n: d for n, d in tree_digests(toy).items() if "tmp" not in n} == {
+        n: d for n, d in before.items() if "tmp" not in n
+    }
