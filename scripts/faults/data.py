@@ -6,6 +6,7 @@ import hashlib
 import random
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from scripts.faults.bench import Bench
@@ -41,17 +42,24 @@ def _remote(bench: Bench, rng: random.Random) -> Found:
 def _image(bench: Bench, rng: random.Random) -> Found:
     image = rng.choice(sorted((bench.root / "data" / DATASET / "images").iterdir()))
     where = _in_cache(bench, image)
-    shutil.copy2(image, bench.root.with_name("image"))
+    backup = bench.root.with_name("image")
+    shutil.copy2(image, backup)
     _flip(where, rng)
     shutil.rmtree(bench.root / "data")
+    first = bench.retrain().ends()
+    problems = [] if "dvc checkout data.dvc" in first.text else [f"no advice: {first.text[-600:]}"]
+    bench.do("dvc", "checkout", "data.dvc")  # believes what a read-only file of its cache is called
     done = bench.retrain().ends()
-    problems = [] if done.code else ["it trained on damaged data"]
-    if done.code and image.name not in done.text and where.name not in done.text:
+    if not done.code:
+        problems.append("it learned from damaged data")
+    elif str(image.relative_to(bench.root)) not in done.text:
         problems.append(f"it does not name the file: {done.text[-600:]}")
-    where.unlink(missing_ok=True)
-    where.parent.mkdir(exist_ok=True)
-    shutil.move(bench.root.with_name("image"), where)
-    return again(bench, done, problems)
+    where.unlink()
+    shutil.move(backup, where)
+    image.unlink()
+    bench.do("dvc", "checkout", "data.dvc")
+    found = again(bench, done, problems)
+    return replace(found, mended="the file from a backup, and the same command")
 
 
 def _stage_output(bench: Bench, rng: random.Random) -> Found:
@@ -59,9 +67,10 @@ def _stage_output(bench: Bench, rng: random.Random) -> Found:
     bench.wait_for(lambda: bench.processes_of("train"), first)
     first.kill()  # transform's output is in the cache
     bench.kill([process for process, _ in bench.processes()])
-    made = sorted((bench.root / "artifacts" / RECIPE / "transformed").rglob("*.tfrecord*"))
+    transformed = bench.root / "artifacts" / RECIPE / "transform"
+    made = [path for path in sorted(transformed.rglob("*")) if path.is_file()]
     _flip(_in_cache(bench, rng.choice(made)), rng)
-    shutil.rmtree(bench.root / "artifacts" / RECIPE / "transformed")
+    shutil.rmtree(transformed)
     done = bench.retrain().ends()
     return judged(
         bench, done, "made anew by the same command", [] if done.code == 0 else [done.text]
@@ -76,8 +85,10 @@ def _in_cache(bench: Bench, path: Path) -> Path:
 def _flip(path: Path, rng: random.Random) -> None:
     content = bytearray(path.read_bytes())
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    mode = path.stat().st_mode  # kept, as by a disk that forgets: DVC looks into what is writable
     path.chmod(0o644)
     path.write_bytes(content)
+    path.chmod(mode)
 
 
 CASES = [

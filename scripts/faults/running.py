@@ -61,7 +61,7 @@ class Running:
     def said(self) -> str:
         """Returns what it has printed so far, files named from the workspace."""
         self._out.seek(0)
-        return self._out.read().replace(f"{self._root}/", "")
+        return self._out.read().replace(f"{self._root}/", "").replace(str(self._root), ".")
 
     def ends(self) -> Said:
         """Waits for its end."""

@@ -55,10 +55,11 @@ class Month:
         world, plan = self._world, self.plan()
         world.segtrail("deploy", "--recipe", RECIPE)
         while self.days < self._length:
+            dawn = time.time()
             for happening in plan.get(self.days + 1, ()):
                 world.note("day", f"{self.days + 1}: {happening.__doc__}")
                 happening()
-            self._a_run_ends()
+            self._a_run_ends(dawn)
         world.note("day", f"{self.days} scheduled runs have ended")
 
     # what happens
@@ -206,13 +207,12 @@ class Month:
             time.sleep(2)
         return self.runs
 
-    def _a_run_ends(self) -> None:
-        """Waits until a scheduled retraining that begins from now on has ended."""
-        now = time.time()
+    def _a_run_ends(self, dawn: float) -> None:
+        """Waits until a scheduled retraining that began since `dawn` has ended."""
 
         def over() -> bool:
             return any(
-                r["flow"] == "retrain" and r["auto"] and r["type"] in ENDED and r["start"] >= now
+                r["flow"] == "retrain" and r["auto"] and r["type"] in ENDED and r["start"] >= dawn
                 for r in self._look()
             )
 

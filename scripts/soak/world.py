@@ -141,13 +141,13 @@ class World(MadeWorkspace):
         params["platform"] = {"ports": self.ports}
         params["datasets"] = {DATASET: params["datasets"][DATASET]}
         params["datasets"][DATASET]["inbox"] = {
-            "folder": str(self.inbox), "every": "1min", "settle_s": 1, "by": "Core facility",
+            "folder": str(self.inbox), "every": "2min", "settle_s": 1, "by": "Core facility",
         }  # fmt: skip
         recipe = params["recipes"][RECIPE]
         params["recipes"] = {RECIPE: recipe}
         recipe["serving"]["target"] = f"127.0.0.1:{self.ports['serving']}"
         recipe["operations"] = {
-            "retrain": "* * * * *", "images": str(self.seen), "retries": 2, "retry_after": 2,
+            "retrain": "*/2 * * * *", "images": str(self.seen), "retries": 2, "retry_after": 2,
             "cool_down": 0.0,
         }  # fmt: skip
         recipe["drift"] = {"min_images": 10}
