@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[0] = str(ROOT)  # this folder has names of packages
 CURVES = "results.png"
 # which metrics tell most of a recipe, and what others reached with the same idea
 TOLD: dict[str, tuple[tuple[str, ...], str]] = {
