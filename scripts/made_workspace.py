@@ -94,3 +94,10 @@ class MadeWorkspace:
             (image / "images" / f"{image.name}.png").rename(image / "images" / f"{name}.png")
             image.rename(image.with_name(name))
         return folder
+
+
+def made_small(recipe: dict[str, Any]) -> None:
+    """Changes a recipe of params.yaml so that a retraining takes a third of the time."""
+    recipe["training"] |= {"steps": 60, "validate_every": 20}
+    recipe["network"] = {"base_filters": 4, "depth": 2}
+    recipe["gate"] = {"absolute": [{"metric": "mean_iou", "min": 0.3}]}

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from scripts.faults.running import PATIENCE_S, Running
-from scripts.made_workspace import DATASET, RECIPE, MadeWorkspace
+from scripts.made_workspace import DATASET, RECIPE, MadeWorkspace, made_small
 from segtrail.saved_model import digest
 from serving.client import SegmentationClient
 from serving.launch import free_port
@@ -72,10 +72,8 @@ class Bench(MadeWorkspace):
         recipe = params["recipes"][RECIPE]
         params["datasets"] = {DATASET: params["datasets"][DATASET]}
         params["recipes"] = {RECIPE: recipe}
-        recipe["training"] |= {"steps": 60, "validate_every": 20}
-        recipe["network"] = {"base_filters": 4, "depth": 2}
+        made_small(recipe)
         recipe["serving"] = {"target": f"127.0.0.1:{self.port}"}
-        recipe["gate"] = {"absolute": [{"metric": "mean_iou", "min": 0.3}]}
 
     def reset(self) -> None:
         """Puts the workspace back to what it was."""

@@ -1,6 +1,6 @@
 """Simulates a month of operations, a scheduled run a day, and checks what must hold at its end.
 
-    python -m scripts.soak [--days 30] [--folder FOLDER] [--out soak.html]
+    python -m scripts.soak [--days 30] [--small] [--folder FOLDER] [--out soak.html]
 
 Everything is real: `segtrail up` with its Prefect server, worker, MLflow and model server, cron,
 events, deliveries in an inbox, kills. New data arrives, one delivery is bad, one model is worse,
@@ -30,6 +30,9 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=30, help="scheduled runs; at least 7")
     parser.add_argument("--folder", type=Path, help="where the workspace is made; kept then")
     parser.add_argument("--out", type=Path, default=Path("soak.html"), help="the timeline")
+    parser.add_argument(
+        "--small", action="store_true", help="a smaller network than the demo's, and fewer steps"
+    )
     options = parser.parse_args()
     if options.days < 7:
         parser.error("--days: expected 7 or more, since each thing happens on a day of its own")
@@ -41,7 +44,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="segtrail-soak-") as made:
         root = (options.folder or Path(made) / "workspace").resolve()
-        world = World(root, say)
+        world = World(root, say, options.small)
         month = Month(world, options.days)
         try:
             world.build()

@@ -20,7 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from scripts.made_workspace import DATASET, RECIPE, MadeWorkspace
+from scripts.made_workspace import DATASET, RECIPE, MadeWorkspace, made_small
 from serving.launch import free_port
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -80,10 +80,11 @@ class World(MadeWorkspace):
     Args:
         root: A folder that is not there yet.
         say: Told what happens.
+        small: Whether the recipe is made smaller than the demo's.
     """
 
-    def __init__(self, root: Path, say: Callable[[str], None]) -> None:
-        self.say = say
+    def __init__(self, root: Path, say: Callable[[str], None], small: bool = False) -> None:
+        self.say, self._small = say, small
         self.inbox, self.seen = root / "incoming", root / "seen"
         self.ports = {name: free_port() for name in ("prefect", "mlflow", "serving")}
         self.events: list[tuple[float, str, str]] = []  # when, kind, words
@@ -145,6 +146,8 @@ class World(MadeWorkspace):
         }  # fmt: skip
         recipe = params["recipes"][RECIPE]
         params["recipes"] = {RECIPE: recipe}
+        if self._small:
+            made_small(recipe)
         recipe["serving"]["target"] = f"127.0.0.1:{self.ports['serving']}"
         recipe["operations"] = {
             "retrain": "*/2 * * * *", "images": str(self.seen), "retries": 2, "retry_after": 2,

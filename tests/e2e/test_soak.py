@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 def test_a_week_of_operations(tmp_path: Path) -> None:
     page = tmp_path / "soak.html"
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.soak", "--days", "7", "--out", str(page)],
+        [sys.executable, "-m", "scripts.soak", "--days", "7", "--small", "--out", str(page)],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
