@@ -34,3 +34,17 @@ def predicted_objects(plane: npt.NDArray[np.bool_], found: Labels | None, min_si
     if found is None:
         return components(plane, min_size)
     return without_small(np.where(plane, found, 0), min_size)
+
+
+def largest(plane: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Returns the largest component of a class alone, bool `[H, W]`; the first of equal ones.
+
+    As nnU-Net's post-processing does (Isensee et al., 2021, "non-largest component suppression").
+
+    Args:
+        plane: bool `[H, W]`, where the class is; 4 neighbours connect.
+    """
+    labels = components(plane)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return plane & (labels == sizes.argmax())

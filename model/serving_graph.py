@@ -8,6 +8,7 @@ from typing import Any
 
 from model import heads
 from model.bands_graph import in_bands, level_counts
+from model.largest_graph import keep_largest
 from model.objects_graph import label_objects
 from model.preprocessing import LEVELS, normalise
 from model.scaling import sees_every_pixel, to_image_rows_in_graph, to_network_size_in_graph
@@ -104,13 +105,15 @@ def answer(segmenter: Segmenter, pixels: Any, task: Task, objects: Objects) -> d
         segmenter: What is asked.
         pixels: uint8 `[H, W, C]`.
         task: What its planes are, and what the mask's values mean.
-        objects: Thresholds and the definition of an object.
+        objects: Thresholds, the definition of an object, and what there is one of.
     """
     import tensorflow as tf
 
     spec = tf.TensorSpec([None, None, len(task.planes) + 1], tf.uint8)
     drawn = segmenter.segment(pixels, lambda p: draw(p, task, objects, segmenter.head), spec)
     *shown, mask = [drawn[..., k : k + 1] for k in range(len(task.classes) + 1)]
+    if objects.largest:
+        mask = keep_largest(mask[..., 0], task, objects.largest)[..., tf.newaxis]
     found = {
         "mask_png": tf.io.encode_png(mask),
         "probability_png": tf.stack([tf.io.encode_png(plane) for plane in shown]),

@@ -152,6 +152,16 @@ def _check_task(name: str, recipe: Recipe, dataset: Dataset) -> None:
             f"recipes.{name}.objects.watershed is for one class of masks: classes; this recipe has "
             f"{len(recipe.classes)} of {dataset.masks}: leave it out"
         )
+    if recipe.objects.largest and dataset.masks == "instances":
+        raise ValueError(
+            f"recipes.{name}.objects.largest is for classes of which an image has one; the masks "
+            f"of the dataset {recipe.dataset!r} hold instances: leave it out"
+        )
+    if unknown := [each for each in recipe.objects.largest if each not in recipe.classes]:
+        raise ValueError(
+            f"recipes.{name}.objects.largest names {', '.join(unknown)}; expected classes of the "
+            f"recipe: {', '.join(recipe.classes)}"
+        )
     if head_of(recipe.training.loss) == "softmax" and dataset.masks != "classes":
         raise ValueError(
             f"recipes.{name}.training.loss is {recipe.training.loss}, which is for classes that "

@@ -62,6 +62,11 @@ class Objects(Strict):
     min_size: Annotated[int, Field(ge=0)] = Field(
         default=16, description="pixels; smaller objects are dropped"
     )
+    largest: list[str] = Field(
+        default=[],
+        description="classes of which an image has one: all but the largest component is dropped; "
+        "masks: classes or multilabel",
+    )
     watershed: Watershed | None = Field(
         default=None, description="of one class of masks: classes, instead of its components"
     )

@@ -76,6 +76,11 @@ def load(raw, folder: Path):
         ({"learnt": {"cell": "nucleus"}}, "recipes.r.classes.cell: got 'nucleus'"),
         ({"objects": {"grow": 3}}, "recipes.r.objects.grow is read where objects are told apart"),
         ({"objects": {"watershed": {}}}, "recipes.r.objects.watershed is for one class of masks"),
+        ({"objects": {"largest": ["cell"]}}, "recipes.r.objects.largest names cell; expected "
+         "classes of the recipe: cytoplasm, nucleus"),
+        ({"objects": {"largest": ["n"]}, "known": ["n"], "learnt": ["n"], "masks": "instances"},
+         "recipes.r.objects.largest is for classes of which an image has one; the masks of the "
+         "dataset 'cells' hold instances"),
         ({"preprocessing": {"tile": 208}, "network": {"depth": 5}, "training": {"steps": 1}},
          "preprocessing.tile (208) must be a multiple of 32"),
         ({"absolute": [{"metric": "ap_50", "min": 0.5}]},
