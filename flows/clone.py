@@ -9,9 +9,11 @@ Also a script: `python -m flows.clone`, in the clone, brings it up to date befor
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import UUID
 
 from flows.environment import child_environment
 from lineage.dvc_files import EMPTY_FOLDER
@@ -108,14 +110,32 @@ def hand_back(clone: Path, recipe: str) -> str:
 
 
 def main() -> int:
-    """Refreshes the clone in the working directory."""
+    """Refreshes the clone in the working directory.
+
+    Not for a run that was suspended and goes on: people approved what it made of the data of
+    then; what came since is the next run's.
+    """
+    clone = Path.cwd()
+    resumed = _is_resumed()
     try:
-        refresh(Path.cwd())
+        if not resumed:
+            refresh(clone)
     except SegtrailError as e:
         print(f"error: {e}", file=sys.stderr)
         return e.exit_code
-    print(f"{Path.cwd()}: at {git.head(Path.cwd())[:9]}")
+    print(f"{clone}: {'still ' * resumed}at {git.head(clone)[:9]}")
     return 0
+
+
+def _is_resumed() -> bool:
+    """Whether the Prefect run that this is a step of was suspended, and goes on now."""
+    run = os.environ.get("PREFECT__FLOW_RUN_ID")
+    if run is None:
+        return False
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return bool(client.read_flow_run(UUID(run)).empirical_policy.resuming)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A scheduled run that waits for people: suspended after the gate, resumed by an approval.
 
-A suspended run has no process. Resumed, it runs from its start: DVC's stages stand, and gate and
-infra validation are asked once more, so that an approval counts only for what still holds.
+A suspended run has no process. Resumed, it runs from its start, on data and code as they were
+(see `flows.clone`): DVC's stages stand, and gate and infra validation are asked once more, so that
+an approval counts only for what still holds. A newer candidate takes the place of one that waits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flows.environment import child_environment
 from flows.repro import as_error
 from flows.steps import Bounds, say
 from segtrail.artifacts import Verdict
-from segtrail.errors import EXIT_ERROR, EXIT_USAGE, ConfigError, WorkspaceError
+from segtrail.errors import EXIT_ERROR, EXIT_USAGE, ConfigError, StageError, WorkspaceError
 from segtrail.files import read_json
 from segtrail.workspace import HOME_VARIABLE, Workspace
 
@@ -57,9 +58,10 @@ def for_approval(
     number = 0
     while lacking := outcome.lacks_approval(workspace, recipe, by):
         number += 1
-        if other := _waits_already(recipe, digest):
-            return f"{lacking}; the run {other[:_SHORT]} waits for it"
         own = str(flow_run.id)
+        if other := _waits_already(recipe, digest, own):
+            return f"{lacking}; the run {other[:_SHORT]} waits for it"
+        _end_others(recipe, digest, own)
         say(f"{lacking}; or: segtrail approve {own[:_SHORT]} --by NAME --reason TEXT")
         events.emit("segtrail.approval.wanted", workspace, "recipe", recipe, run=own, says=lacking)
         form = Approval.with_initial_data(description=lacking)
@@ -89,7 +91,7 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
     Raises:
         ConfigError: No Prefect server is named; or no suspended run begins so, or several do.
         WorkspaceError: The worker's clone is not here.
-        StageError: The approval was refused.
+        StageError: The approval was refused; or the run's candidate is no longer the newest.
     """
     with server.required(workspace):
         found = [each for each in _suspended() if str(each.id).startswith(run.lower())]
@@ -106,6 +108,14 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
                 f"{root}: the clone that the run {run} works in is not here",
                 "run this in the workspace on the worker's machine",
             )
+        newest = read_json(Verdict.of(Workspace(root, workspace.home), recipe).path)["model_digest"]
+        if not newest.startswith(_candidate(waiting)):
+            raise StageError(
+                f"{run}: its candidate {_candidate(waiting)} was replaced by {newest[:12]}, "
+                "which a later run made",
+                f"segtrail approve --recipe {recipe}, in {root}; or the run that waits for it: "
+                "prefect flow-run ls --state Suspended",
+            )
         command = steps.own_command(["approve", "--recipe", recipe, "--by", by, "--reason", reason])
         said: list[str] = []
         environment = {**child_environment(root), HOME_VARIABLE: str(workspace.home)}
@@ -116,12 +126,30 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
         return "\n".join([*said, f"the run {str(waiting.id)[:_SHORT]} goes on"])
 
 
-def _waits_already(recipe: str, digest: str) -> str | None:
-    for each in _suspended():
-        key = each.state.state_details.pause_key or ""
-        if each.parameters.get("recipe") == recipe and key.startswith(digest):
-            return str(each.id)
-    return None
+def _waits_already(recipe: str, digest: str, own: str) -> str | None:
+    """Returns the run that waits for this candidate, if another does."""
+    return next((str(each.id) for each in _others(recipe, own) if _candidate(each) == digest), None)
+
+
+def _end_others(recipe: str, digest: str, own: str) -> None:
+    """Cancels the runs that wait for candidates which this one takes the place of."""
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelled
+
+    says = f"replaced by the candidate {digest} of the run {own[:_SHORT]}"
+    with get_client(sync_client=True) as client:
+        for each in _others(recipe, own):
+            client.set_flow_run_state(each.id, Cancelled(message=says))
+
+
+def _others(recipe: str, own: str) -> list[Any]:
+    mine = [each for each in _suspended() if each.parameters.get("recipe") == recipe]
+    return [each for each in mine if str(each.id) != own]
+
+
+def _candidate(waiting: Any) -> str:
+    """Returns the first digits of the digest of the model that a suspended run is about."""
+    return (waiting.state.state_details.pause_key or "").rpartition("-")[0]
 
 
 def _suspended() -> Sequence[Any]:
