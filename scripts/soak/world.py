@@ -142,7 +142,8 @@ class World(MadeWorkspace):
         params["platform"] = {"ports": self.ports}
         params["datasets"] = {DATASET: params["datasets"][DATASET]}
         params["datasets"][DATASET]["inbox"] = {
-            "folder": str(self.inbox), "every": "2min", "settle_s": 1, "by": "Core facility",
+            "folder": str(self.inbox), "every": "1min" if self._small else "2min", "settle_s": 1,
+            "by": "Core facility",
         }  # fmt: skip
         recipe = params["recipes"][RECIPE]
         params["recipes"] = {RECIPE: recipe}
