@@ -12,6 +12,7 @@ that served must pass, and no request may have failed; the timeline is one HTML 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -37,6 +38,7 @@ def main() -> int:
     if options.days < 7:
         parser.error("--days: expected 7 or more, since each thing happens on a day of its own")
     telemetry.switch_off()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its servers are to end with it
     began = time.monotonic()
 
     def say(words: str) -> None:
