@@ -22,7 +22,7 @@ RECIPE = "tiny"
 STEPS = (
     "examples", "validate", "transform", "train", "evaluate", "gate", "infra-validate", "promote",
 )  # fmt: skip
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 def processes(root: Path) -> dict[int, list[str]]:

@@ -24,7 +24,7 @@ from segtrail import git
 from serving.client import SegmentationClient
 from serving.launch import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from serving import config
 
 RECIPE = "tiny"
 Masks = list[npt.NDArray[np.bool_]]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
