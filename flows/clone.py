@@ -13,9 +13,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from uuid import UUID
 
-from flows.environment import child_environment
+from flows import suspended
+from flows.environment import RUN_VARIABLE, child_environment
 from lineage.dvc_files import EMPTY_FOLDER
 from segtrail import git
 from segtrail.errors import SegtrailError, WorkspaceError
@@ -110,32 +110,18 @@ def hand_back(clone: Path, recipe: str) -> str:
 
 
 def main() -> int:
-    """Refreshes the clone in the working directory.
-
-    Not for a run that was suspended and goes on: people approved what it made of the data of
-    then; what came since is the next run's.
-    """
+    """Refreshes the clone in the working directory, unless people are asked about its candidate."""
     clone = Path.cwd()
-    resumed = _is_resumed()
     try:
-        if not resumed:
+        if held := RUN_VARIABLE in os.environ and suspended.held(clone.name):
+            says = "people are asked about its candidate; what is newer comes in after that"
+        else:
             refresh(clone)
     except SegtrailError as e:
         print(f"error: {e}", file=sys.stderr)
         return e.exit_code
-    print(f"{clone}: {'still ' * resumed}at {git.head(clone)[:9]}")
+    print(f"{clone}: at {git.head(clone)[:9]}{f' ({says})' if held else ''}")
     return 0
-
-
-def _is_resumed() -> bool:
-    """Whether the Prefect run that this is a step of was suspended, and goes on now."""
-    run = os.environ.get("PREFECT__FLOW_RUN_ID")
-    if run is None:
-        return False
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        return bool(client.read_flow_run(UUID(run)).empirical_policy.resuming)
 
 
 if __name__ == "__main__":

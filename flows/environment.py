@@ -9,6 +9,8 @@ from pathlib import Path
 from segtrail import telemetry
 from segtrail.workspace import Workspace
 
+RUN_VARIABLE = "PREFECT__FLOW_RUN_ID"  # Prefect's own, of all processes of a deployed run
+
 
 def child_environment(root: Path) -> dict[str, str]:
     """Returns the environment of a stage's process.

@@ -1,20 +1,17 @@
 """A scheduled run that waits for people: suspended after the gate, resumed by an approval.
 
-A suspended run has no process. Resumed, it runs from its start, on data and code as they were
-(see `flows.clone`): DVC's stages stand, and gate and infra validation are asked once more, so that
-an approval counts only for what still holds. A newer candidate takes the place of one that waits.
+A suspended run has no process. Resumed, it runs from its start: DVC's stages stand, and gate and
+infra validation are asked once more, so that an approval counts only for what still holds. Until
+it ends, the recipe's clone stays as it is (`flows.clone`): what people approve is what is promoted.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
 
-from flows import clone, events, outcome, process, server, steps
+from flows import clone, events, outcome, process, server, steps, suspended
 from flows.environment import child_environment
 from flows.repro import as_error
 from flows.steps import Bounds, say
@@ -61,7 +58,6 @@ def for_approval(
         own = str(flow_run.id)
         if other := _waits_already(recipe, digest, own):
             return f"{lacking}; the run {other[:_SHORT]} waits for it"
-        _end_others(recipe, digest, own)
         say(f"{lacking}; or: segtrail approve {own[:_SHORT]} --by NAME --reason TEXT")
         events.emit("segtrail.approval.wanted", workspace, "recipe", recipe, run=own, says=lacking)
         form = Approval.with_initial_data(description=lacking)
@@ -91,10 +87,10 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
     Raises:
         ConfigError: No Prefect server is named; or no suspended run begins so, or several do.
         WorkspaceError: The worker's clone is not here.
-        StageError: The approval was refused; or the run's candidate is no longer the newest.
+        StageError: The approval was refused; or the clone has another candidate.
     """
     with server.required(workspace):
-        found = [each for each in _suspended() if str(each.id).startswith(run.lower())]
+        found = [each for each in suspended.suspended() if str(each.id).startswith(run.lower())]
         if len(found) != 1:
             raise ConfigError(
                 f"{run}: {len(found)} runs that wait for an approval have such an id",
@@ -109,12 +105,11 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
                 "run this in the workspace on the worker's machine",
             )
         newest = read_json(Verdict.of(Workspace(root, workspace.home), recipe).path)["model_digest"]
-        if not newest.startswith(_candidate(waiting)):
+        if not newest.startswith(suspended.candidate(waiting)):
             raise StageError(
-                f"{run}: its candidate {_candidate(waiting)} was replaced by {newest[:12]}, "
-                "which a later run made",
-                f"segtrail approve --recipe {recipe}, in {root}; or the run that waits for it: "
-                "prefect flow-run ls --state Suspended",
+                f"{run} waits for the candidate {suspended.candidate(waiting)}, but {root} has "
+                f"another by now, {newest[:12]}",
+                f"prefect flow-run cancel {waiting.id}   (the next run asks for the newer one)",
             )
         command = steps.own_command(["approve", "--recipe", recipe, "--by", by, "--reason", reason])
         said: list[str] = []
@@ -128,42 +123,8 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
 
 def _waits_already(recipe: str, digest: str, own: str) -> str | None:
     """Returns the run that waits for this candidate, if another does."""
-    return next((str(each.id) for each in _others(recipe, own) if _candidate(each) == digest), None)
-
-
-def _end_others(recipe: str, digest: str, own: str) -> None:
-    """Cancels the runs that wait for candidates which this one takes the place of."""
-    from prefect.client.orchestration import get_client
-    from prefect.states import Cancelled
-
-    says = f"replaced by the candidate {digest} of the run {own[:_SHORT]}"
-    with get_client(sync_client=True) as client:
-        for each in _others(recipe, own):
-            client.set_flow_run_state(each.id, Cancelled(message=says))
-
-
-def _others(recipe: str, own: str) -> list[Any]:
-    mine = [each for each in _suspended() if each.parameters.get("recipe") == recipe]
-    return [each for each in mine if str(each.id) != own]
-
-
-def _candidate(waiting: Any) -> str:
-    """Returns the first digits of the digest of the model that a suspended run is about."""
-    return (waiting.state.state_details.pause_key or "").rpartition("-")[0]
-
-
-def _suspended() -> Sequence[Any]:
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import (
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateName,
-        FlowRunFilterTags,
-    )
-
-    wanted = FlowRunFilter(
-        state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"])),
-        tags=FlowRunFilterTags(all_=["segtrail"]),
-    )
-    with get_client(sync_client=True) as client:
-        return client.read_flow_runs(flow_run_filter=wanted)
+    for each in suspended.suspended():
+        mine = each.parameters.get("recipe") == recipe and str(each.id) != own
+        if mine and suspended.candidate(each) == digest:
+            return str(each.id)
+    return None

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+from flows.environment import RUN_VARIABLE
 from flows.platform import health, programs, remains
 from flows.platform.plan import Plan
 
-_RUN = "PREFECT__FLOW_RUN_ID"
 CANCEL_S = 60.0
 
 
@@ -22,7 +22,7 @@ def here(plan: Plan) -> set[UUID]:
     for name, process in remains.find(plan.workspace.platform):
         if name == programs.WORKER:
             with contextlib.suppress(psutil.Error, ValueError):
-                found.add(UUID(process.environ().get(_RUN, "")))
+                found.add(UUID(process.environ().get(RUN_VARIABLE, "")))
     return found
 
 

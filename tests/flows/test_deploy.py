@@ -232,11 +232,19 @@ def test_a_run_waits_for_people_and_goes_on_when_they_approved(platform):
         [waiting] = platform.runs("retrain/demo")
         assert not (small.root / "serving/models/demo").exists()
         assert f"segtrail approve {waiting['id'][:8]}" in platform.log()
+        small.set_param("recipes.demo.training.steps", 7)  # not what people are asked about
         platform.start("retrain/demo")
         platform.patiently(lambda: "Judged" in states(), 240)
+        assert "people are asked about its candidate" in platform.log()
 
-        small.set_param("recipes.demo.training.steps", 7)  # the next run's
         said = ("approve", waiting["id"][:8], "--by", "Grace", "--reason", "looked at all")
+        verdict = platform.clone / "artifacts/demo/gate/verdict.json"
+        judged = json.loads(verdict.read_text())
+        verdict.write_text(json.dumps(judged | {"model_digest": "0" * 64}))
+        done = small.segtrail(*said, **platform.server)
+        assert done.returncode == 1
+        assert "has another by now, 000000000000" in done.stderr
+        verdict.write_text(json.dumps(judged))
         done = small.segtrail(*said, **platform.server)
         assert done.returncode == 0, done.stderr
         assert "goes on" in done.stdout
@@ -247,38 +255,6 @@ def test_a_run_waits_for_people_and_goes_on_when_they_approved(platform):
     entries = (platform.clone / "ledger/demo.jsonl").read_text()
     assert entries.count('"approved"') == 2
     assert '"steps": 7' not in (small.root / "serving/models/demo/1/saved_model.pb").read_text()
-    assert small.segtrail(*said, **platform.server).returncode == 2  # it waits no more
-
-
-@pytest.mark.slow
-def test_a_newer_candidate_takes_the_place_of_one_that_waits(platform):
-    small = platform.small
-    small.set_param("recipes.demo.promotion", {"approvals": 1})
-    platform.deploy()
-
-    def states() -> list[str]:
-        return [run["name"] for run in platform.runs("retrain/demo")]
-
-    def run_ends_as(name: str, *before: str) -> None:
-        platform.start("retrain/demo")
-        platform.patiently(lambda: states() == [*before, name], 240)
-
-    with platform.worker():
-        run_ends_as("Suspended")
-        [waiting] = platform.runs("retrain/demo")
-        small.set_param("recipes.demo.training.steps", 7)
-        (platform.clone / ".segtrail/verdict").write_text("fail")
-        run_ends_as("Rejected", "Suspended")
-
-        said = ("approve", waiting["id"][:8], "--by", "Grace", "--reason", "looked at all")
-        done = small.segtrail(*said, **platform.server)
-        assert done.returncode == 1
-        assert "was replaced by" in done.stderr
-        assert '"approved"' not in (platform.clone / "ledger/demo.jsonl").read_text()
-
-        small.set_param("recipes.demo.training.steps", 8)
-        (platform.clone / ".segtrail/verdict").write_text("pass")
-        run_ends_as("Suspended", "Cancelled", "Rejected")
     assert small.segtrail(*said, **platform.server).returncode == 2  # it waits no more
 
 
