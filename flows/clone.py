@@ -17,10 +17,12 @@ from pathlib import Path
 from flows import suspended
 from flows.environment import RUN_VARIABLE, child_environment
 from lineage.dvc_files import EMPTY_FOLDER
-from segtrail import git
+from segtrail import faults, git
 from segtrail.errors import SegtrailError, WorkspaceError
 from segtrail.files import write_text
 from segtrail.workspace import DATA_CLONE, WORKERS, Workspace
+
+HELD = "people are asked about its candidate (run {}); what is newer comes in after that"
 
 
 def folder(workspace: Workspace, recipe: str) -> Path:
@@ -38,8 +40,13 @@ def is_workers(workspace: Workspace, recipe: str) -> bool:
     return workspace.root.parts[-3:] == (".segtrail", WORKERS, recipe)
 
 
-def prepare(workspace: Workspace, recipe: str) -> Path:
+def prepare(workspace: Workspace, recipe: str, as_it_is: bool = False) -> Path:
     """Makes the clone, or brings it up to date; returns its folder.
+
+    Args:
+        workspace: Whose.
+        recipe: Whose worker's; or `DATA_CLONE`.
+        as_it_is: Whether one that is there stays so.
 
     Raises:
         WorkspaceError: Not a git repository with a commit, or the branches conflict.
@@ -47,7 +54,7 @@ def prepare(workspace: Workspace, recipe: str) -> Path:
     from lineage.dvc_files import cache_folder
 
     clone = folder(workspace, recipe)
-    if not (clone / ".git").exists():
+    if made := not (clone / ".git").exists():
         clone.parent.mkdir(parents=True, exist_ok=True)
         git.run(workspace.root, "clone", "--quiet", str(workspace.root), str(clone))
         # where an earlier clone handed its work back, this one goes on from there
@@ -58,7 +65,8 @@ def prepare(workspace: Workspace, recipe: str) -> Path:
     if cache.name == "md5" and cache.parent.name == "files":  # DVC adds these two itself
         cache = cache.parents[1]
     write_text(clone / ".dvc" / "config.local", f"[cache]\n    dir = {cache}\n")
-    refresh(clone)
+    if made or not as_it_is:
+        refresh(clone)
     return clone
 
 
@@ -68,8 +76,7 @@ def refresh(clone: Path) -> None:
     Raises:
         WorkspaceError: The merge conflicts, and was undone; or the data is not in the cache.
     """
-    landed = f"refs/heads/{branch(DATA_CLONE)}"
-    for ref in ("HEAD", *git.run(clone, "ls-remote", "origin", landed).split()[1:]):
+    for ref in _sources(clone):
         git.run(clone, "fetch", "--quiet", "origin", ref)
         try:
             git.run(clone, "merge", "--quiet", "--no-edit", "FETCH_HEAD")
@@ -89,6 +96,20 @@ def refresh(clone: Path) -> None:
         )  # fmt: skip
         if done.returncode:
             raise WorkspaceError(f"{clone}: dvc checkout data.dvc: {done.stderr.strip()}")
+
+
+def is_behind(clone: Path) -> bool:
+    """Whether the workspace has commits, or ingestions landed, that the clone has not merged."""
+    for ref in _sources(clone):
+        git.run(clone, "fetch", "--quiet", "origin", ref)
+        if git.run(clone, "rev-list", "--max-count=1", "HEAD..FETCH_HEAD"):
+            return True
+    return False
+
+
+def _sources(clone: Path) -> tuple[str, ...]:
+    landed = f"refs/heads/{branch(DATA_CLONE)}"
+    return ("HEAD", *git.run(clone, "ls-remote", "origin", landed).split()[1:])
 
 
 def hand_back(clone: Path, recipe: str) -> str:
@@ -113,14 +134,20 @@ def main() -> int:
     """Refreshes the clone in the working directory, unless people are asked about its candidate."""
     clone = Path.cwd()
     try:
-        if held := RUN_VARIABLE in os.environ and suspended.held(clone.name):
-            says = "people are asked about its candidate; what is newer comes in after that"
-        else:
+        run = (
+            suspended.held(Workspace.at(clone), clone.name) if RUN_VARIABLE in os.environ else None
+        )
+        if run is None:
             refresh(clone)
-    except SegtrailError as e:
+        else:
+            print(f"{clone}: {HELD.format(run)}")
+    except Exception as fault:
+        if not isinstance(fault, SegtrailError) and not faults.is_fault(fault):
+            raise
+        e = fault if isinstance(fault, SegtrailError) else faults.told(fault)
         print(f"error: {e}", file=sys.stderr)
         return e.exit_code
-    print(f"{clone}: at {git.head(clone)[:9]}{f' ({says})' if held else ''}")
+    print(f"{clone}: at {git.head(clone)[:9]}")
     return 0
 
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows import automations, clone, schedules, server, work_pool
+from flows import automations, clone, schedules, server, suspended, work_pool
 from flows.environment import child_environment, platform_server
 from flows.platform.programs import POOL
+from segtrail.lock import flow_runs
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say
 from segtrail.workspace import DATA_CLONE, HOME_VARIABLE, Workspace
@@ -83,7 +84,7 @@ def deploy(workspace: Workspace, recipe: str, when: str | None, pool: str) -> li
     with server.required(workspace) as url:
         kind = work_pool.ensure(pool)
         clones = sorted({each.clone for each in wanted})
-        roots = {name: clone.prepare(workspace, name) for name in clones}
+        roots = {name: clone.prepare(workspace, name, _stays(workspace, name)) for name in clones}
         automations.crash_what_is_silent()
         for each in wanted:
             _register(workspace, each, roots[each.clone], pool)
@@ -93,6 +94,17 @@ def deploy(workspace: Workspace, recipe: str, when: str | None, pool: str) -> li
     if kind == work_pool.PROCESS and (pool != POOL or url != platform_server(workspace)):
         say(f"start a worker: prefect worker start --pool {pool}")
     return [each.name for each in wanted]
+
+
+def _stays(workspace: Workspace, name: str) -> bool:
+    """Whether a clone is not to be brought up to date now; its next run is, then."""
+    there = Workspace(clone.folder(workspace, name), workspace.home)
+    if at_work := flow_runs(there):
+        say(f"{there.root}: stays as it is, for a run is at work there")
+    elif run := suspended.held(there, name):
+        say(f"{there.root}: {clone.HELD.format(run)}")
+        return True
+    return at_work
 
 
 def deployments(workspace: Workspace, recipe: str, when: str | None) -> list[Deployment]:

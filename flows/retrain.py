@@ -77,6 +77,8 @@ def retrain(
     if scheduled:
         what = (end.name or "completed").lower().replace(" ", "-")
         events.emit(f"segtrail.retrain.{what}", workspace, "recipe", recipe, says=end.message)
+        if end.name != JUDGED and waiting.begin_next(workspace, recipe):
+            say("what came while people were asked: the next run begins")
     return end
 
 

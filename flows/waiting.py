@@ -7,6 +7,7 @@ it ends, the recipe's clone stays as it is (`flows.clone`): what people approve 
 
 from __future__ import annotations
 
+from prefect.deployments import run_deployment
 from prefect.flow_runs import resume_flow_run, suspend_flow_run
 from prefect.input import RunInput
 from prefect.runtime import flow_run
@@ -15,9 +16,7 @@ from flows import clone, events, outcome, process, server, steps, suspended
 from flows.environment import child_environment
 from flows.repro import as_error
 from flows.steps import Bounds, say
-from segtrail.artifacts import Verdict
 from segtrail.errors import EXIT_ERROR, EXIT_USAGE, ConfigError, StageError, WorkspaceError
-from segtrail.files import read_json
 from segtrail.workspace import HOME_VARIABLE, Workspace
 
 _REFUSED = dict.fromkeys((EXIT_ERROR, EXIT_USAGE), "Refused")
@@ -51,22 +50,35 @@ def for_approval(
     Raises:
         prefect.exceptions.Pause: Ends the process until the run is resumed.
     """
-    digest = read_json(Verdict.of(workspace, recipe).path)["model_digest"][:12]
-    number = 0
+    about, own, number = suspended.subject(workspace, recipe), str(flow_run.id), 0
+    assert about is not None  # it was judged
+    asked_before = about in suspended.of_run(own)
     while lacking := outcome.lacks_approval(workspace, recipe, by):
         number += 1
-        own = str(flow_run.id)
-        if other := _waits_already(recipe, digest, own):
+        # not where this is the one: another that asks the same came after it
+        if not asked_before and (other := _asks_already(recipe, about, own)):
             return f"{lacking}; the run {other[:_SHORT]} waits for it"
         say(f"{lacking}; or: segtrail approve {own[:_SHORT]} --by NAME --reason TEXT")
         events.emit("segtrail.approval.wanted", workspace, "recipe", recipe, run=own, says=lacking)
         form = Approval.with_initial_data(description=lacking)
         word = suspend_flow_run(
-            wait_for_input=form, timeout=int(hours * _HOUR_S), key=f"{digest}-{number}"
+            wait_for_input=form, timeout=int(hours * _HOUR_S), key=suspended.key(about, number)
         )
         said = ["approve", "--recipe", recipe, "--by", word.by, "--reason", word.reason]
         steps.command(workspace, "approve", said, _REFUSED, lock, bounds)
     return None
+
+
+def begin_next(workspace: Workspace, recipe: str) -> bool:
+    """Has the deployment run once more if this run waited and something came meanwhile; or not.
+
+    The runs that new data and drift asked for found the clone held, and took nothing in.
+    """
+    own = flow_run.id
+    if own is None or not suspended.of_run(str(own)) or not clone.is_behind(workspace.root):
+        return False
+    run_deployment(f"retrain/{recipe}", timeout=0, as_subflow=False)
+    return True
 
 
 def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
@@ -104,12 +116,15 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
                 f"{root}: the clone that the run {run} works in is not here",
                 "run this in the workspace on the worker's machine",
             )
-        newest = read_json(Verdict.of(Workspace(root, workspace.home), recipe).path)["model_digest"]
-        if not newest.startswith(suspended.candidate(waiting)):
+        asked, now = (
+            waiting.state.state_details.pause_key,
+            suspended.subject(Workspace(root, workspace.home), recipe),
+        )
+        if now is None or not asked.startswith(now):
             raise StageError(
-                f"{run} waits for the candidate {suspended.candidate(waiting)}, but {root} has "
-                f"another by now, {newest[:12]}",
-                f"prefect flow-run cancel {waiting.id}   (the next run asks for the newer one)",
+                f"{run} asks about {asked.rpartition('-')[0]} (model and champion), but {root} has "
+                f"{now or 'no verdict'} by now",
+                f"prefect flow-run cancel {waiting.id}   (the next run asks about the newer one)",
             )
         command = steps.own_command(["approve", "--recipe", recipe, "--by", by, "--reason", reason])
         said: list[str] = []
@@ -121,10 +136,7 @@ def approve(workspace: Workspace, run: str, by: str, reason: str) -> str:
         return "\n".join([*said, f"the run {str(waiting.id)[:_SHORT]} goes on"])
 
 
-def _waits_already(recipe: str, digest: str, own: str) -> str | None:
-    """Returns the run that waits for this candidate, if another does."""
-    for each in suspended.suspended():
-        mine = each.parameters.get("recipe") == recipe and str(each.id) != own
-        if mine and suspended.candidate(each) == digest:
-            return str(each.id)
-    return None
+def _asks_already(recipe: str, about: str, own: str) -> str | None:
+    """Returns another run that asks people the same, or goes on with their answer."""
+    found = [run for run in suspended.waiting(recipe) if about in suspended.subjects(run)]
+    return next((str(run.id) for run in found if str(run.id) != own), None)

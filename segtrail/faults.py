@@ -30,7 +30,7 @@ _NUMBERS = {
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|disk is full")
 MLFLOW_AWAY = "API request to "  # begins what MLflow says when its server cannot be reached
 _MLFLOW = re.compile(MLFLOW_AWAY + r"(\w+://[^/\s]+)\S* failed with .*?exception")
-_WHY = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
+_WHY = re.compile(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^'\"()]+)")
 _PREFECT = "ephemeral Prefect API server"  # a run's own, that did not start: a RuntimeError
 _HTTPX = "httpx.TransportError"  # Prefect's client's; nothing else here asks by httpx
 # by name, so that telling a fault imports none of these libraries
@@ -64,8 +64,11 @@ def told(error: Exception) -> SegtrailError:
 
 
 def _no_answer(server: str, address: str, says: str) -> str:
-    why = _WHY.search(says)
-    return f"{server} at {address} gives no answer" + (f": {why[1]}" if why else "")
+    if found := _WHY.search(says):
+        says = found[1]
+    elif server == "MLflow":  # its words name addresses and queries alone
+        return f"{server} at {address} gives no answer"
+    return f"{server} at {address} gives no answer: {says}"
 
 
 def _unanswered(error: Exception) -> tuple[str, str] | None:
@@ -82,7 +85,8 @@ def cause(error: BaseException) -> str:
     """Returns what began it, in a few words: `Connection refused`."""
     *_, first = _chain(error)
     if isinstance(first, OSError) and first.errno is not None:
-        return os.strerror(first.errno)
+        # those of names that do not resolve, and of TLS, are numbers of their own
+        return os.strerror(first.errno) if first.errno in _NUMBERS else str(first.strerror)
     return " ".join(str(first).split())[:_LONGEST] or type(first).__name__
 
 

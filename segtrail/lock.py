@@ -13,6 +13,7 @@ from segtrail.errors import StageError
 from segtrail.workspace import Workspace
 
 POLL_S = 0.5
+_FLOW = "flow.lock"
 
 
 @contextlib.contextmanager
@@ -24,7 +25,7 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
     nothing of the other's limits. The kernel's file lock needs no server and is given back
     when its holders die; children that hold the descriptor are waited for.
     """
-    path = workspace.scratch / "flow.lock"
+    path = workspace.scratch / _FLOW
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -50,6 +51,11 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
             os.ftruncate(fd, 0)  # a number that stays is that of a process that was killed
     finally:
         os.close(fd)
+
+
+def flow_runs(workspace: Workspace) -> bool:
+    """Whether a flow or an ingestion is at work in the workspace."""
+    return is_held(workspace.scratch / _FLOW)
 
 
 def is_held(path: Path) -> bool:

@@ -121,8 +121,9 @@ def read_recorded(path: Path, digest: str) -> bytes:
         DataError: It is not there, or its SHA-256 is not the ledger's `digest`.
     """
     hint = (
-        "remove it, and: dvc checkout data.dvc; where that brings the same back, DVC's cache is "
-        "damaged: segtrail audit names the file there; remove that too, and: dvc pull data.dvc"
+        "remove it if it is there, and: dvc checkout data.dvc; where that brings the same back, "
+        "DVC's cache is damaged: segtrail audit names the file there; remove that too, and: "
+        "dvc pull data.dvc"
     )
     try:
         data = path.read_bytes()

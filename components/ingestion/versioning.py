@@ -61,7 +61,8 @@ def restore(workspace: Workspace) -> None:
     if done.returncode:
         dvc_remote.require_answer(workspace.root)
         raise WorkspaceError(
-            f"{workspace.root / POINTER} names data that is neither in DVC's cache nor in a remote",
+            f"{workspace.root / POINTER} names data that is neither in DVC's cache nor in "
+            f"a remote: {_said(done)}",
             "dvc remote add --default <name> <url> && dvc pull; or copy .dvc/cache from where "
             "the data was ingested",
         )

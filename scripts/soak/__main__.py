@@ -25,6 +25,11 @@ from scripts.soak.world import World
 from segtrail import telemetry
 
 
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: it is closing
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Runs it; returns 1 if something does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -38,7 +43,7 @@ def main() -> int:
     if options.days < 7:
         parser.error("--days: expected 7 or more, since each thing happens on a day of its own")
     telemetry.switch_off()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its servers are to end with it
+    signal.signal(signal.SIGTERM, _end)  # its servers are to end with it
     began = time.monotonic()
 
     def say(words: str) -> None:

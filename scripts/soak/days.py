@@ -16,7 +16,7 @@ import psutil
 from scripts.made_workspace import DATASET, RECIPE
 from scripts.soak.world import ENDED, Client, World
 
-_PATIENCE_S = 1200
+_PATIENCE_S, _WEEKS_PATIENCE_S = 1200, 600
 _FEW, _MORE = 12, 8  # images of a delivery; the first has six times as many
 
 
@@ -123,12 +123,12 @@ class Month:
         self._set("promotion", {"approvals": 1})
         self._deliver(_FEW)
         run = self._until_one_more("Suspended")
+        self._set("promotion", {"approvals": 0})  # of the next run: this one stays as it is
         said = ("--by", "Grace", "--reason", "looked at all test images")
         self._world.segtrail("approve", run["id"][:8], *said)
         self._world.note("approval", "Grace approved")
         champion = self._champion()
         self._until(lambda: self._champion() != champion)
-        self._set("promotion", {"approvals": 0})
 
     def rollback(self) -> None:
         """Ada rolls back; nothing brings the model back before new data."""
@@ -236,8 +236,9 @@ class Month:
         return found[0]
 
     def _until(self, what: Callable[[], bool]) -> None:
-        end = time.monotonic() + _PATIENCE_S
+        patience = _WEEKS_PATIENCE_S if self._length < 14 else _PATIENCE_S
+        end = time.monotonic() + patience
         while not what():
             if time.monotonic() > end:
-                raise TimeoutError(f"not after {_PATIENCE_S} s: {[r['state'] for r in self.runs]}")
+                raise TimeoutError(f"not after {patience} s: {[r['state'] for r in self.runs]}")
             time.sleep(1)

@@ -50,7 +50,7 @@ def kill_when(clone, reached: Callable[[], bool], what: str, delay: float) -> No
         clone.command("retrain", "--recipe", RECIPE), cwd=clone.root, env=clone.environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    end = time.monotonic() + 240
+    end = time.monotonic() + 900
     while not reached():
         assert flow.poll() is None, f"{what} never came:\n{flow.communicate()[0]}"
         assert time.monotonic() < end, f"{what} did not come"
