@@ -239,17 +239,22 @@ def a_plan(folder: Path, **settings: object) -> Plan:
 
 
 def test_a_database_s_password_goes_only_where_it_is_needed(tmp_path, monkeypatch):
-    given = {"PREFECT_DB": "postgresql+asyncpg://a:one@h/p", "MLFLOW_DB": "sqlite:///two"}
-    for name, value in {**given, "SEGTRAIL_KEY_PASSPHRASE": "three"}.items():
+    given = {"PREFECT_DB": "postgresql+asyncpg://a:pw-one@h/p", "MLFLOW_DB": "sqlite:///pw-two"}
+    for name, value in {**given, "SEGTRAIL_KEY_PASSPHRASE": "pw-three"}.items():
         monkeypatch.setenv(name, value)
     found = a_plan(tmp_path, prefect_database="PREFECT_DB", mlflow_database="MLFLOW_DB")
     knows = {
-        name: {s for s in ("one", "two", "three") if s in json.dumps(environment)}
+        name: {s for s in ("pw-one", "pw-two", "pw-three") if s in json.dumps(environment)}
         for name in programs.NAMES
         if (environment := programs.environment(found, name))
     }
-    assert knows == {"prefect": {"one"}, "mlflow": {"two"}, "serving": set(), "worker": {"three"}}
-    assert programs.environment(found, "mlflow")[MLFLOW_VARIABLE] == "sqlite:///two"
+    assert knows == {
+        "prefect": {"pw-one"},
+        "mlflow": {"pw-two"},
+        "serving": set(),
+        "worker": {"pw-three"},
+    }
+    assert programs.environment(found, "mlflow")[MLFLOW_VARIABLE] == "sqlite:///pw-two"
     assert programs.environment(found, "prefect")[PREFECT_VARIABLE] == given["PREFECT_DB"]
     said = supervisor.configuration(found, 0o22) + json.dumps(
         [programs.command(found, name) for name in programs.NAMES]
