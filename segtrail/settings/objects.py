@@ -62,8 +62,9 @@ class Objects(Strict):
     min_size: Annotated[int, Field(ge=0)] = Field(
         default=16, description="pixels; smaller objects are dropped"
     )
-    largest: list[str] = Field(
-        default=[],
+    largest: tuple[str, ...] = Field(
+        default=(),
+        strict=False,  # YAML's lists
         description="classes of which an image has one: all but the largest component is dropped; "
         "masks: classes or multilabel",
     )
