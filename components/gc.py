@@ -15,7 +15,7 @@ from components.ingestion.object_stores import open_cache
 from components.ingestion.working_copies import of_workers
 from lineage.dvc_files import cache_folder
 from segtrail.errors import StageError, WorkspaceError
-from segtrail.lock import alone, is_held
+from segtrail.lock import alone, flow_path, is_held
 from segtrail.workspace import WORKERS, Workspace
 
 
@@ -97,7 +97,7 @@ def _look(workspace: Workspace) -> Plan:
 def _locks(workspace: Workspace, clones: Sequence[Workspace]) -> Iterator[Path]:
     """Yields what is held by whoever changes data, outputs or what serves."""
     for place in (workspace, *clones):
-        yield place.scratch / "flow.lock"
+        yield flow_path(place)
     yield workspace.promotion_lock
 
 

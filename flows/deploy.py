@@ -20,7 +20,7 @@ from typing import Any
 from flows import automations, clone, schedules, server, suspended, work_pool
 from flows.environment import child_environment, platform_server
 from flows.platform.programs import POOL
-from segtrail.lock import flow_runs
+from segtrail.lock import flow_path, is_held
 from segtrail.params import load_dataset, load_recipe
 from segtrail.progress import say
 from segtrail.workspace import DATA_CLONE, HOME_VARIABLE, Workspace
@@ -99,12 +99,14 @@ def deploy(workspace: Workspace, recipe: str, when: str | None, pool: str) -> li
 def _stays(workspace: Workspace, name: str) -> bool:
     """Whether a clone is not to be brought up to date now; its next run is, then."""
     there = Workspace(clone.folder(workspace, name), workspace.home)
-    if at_work := flow_runs(there):
-        say(f"{there.root}: stays as it is, for a run is at work there")
+    if is_held(flow_path(there)):
+        why = "stays as it is, for a run is at work there"
     elif run := suspended.held(there, name):
-        say(f"{there.root}: {clone.HELD.format(run)}")
-        return True
-    return at_work
+        why = clone.HELD.format(run)
+    else:
+        return False
+    say(f"{there.root}: {why}")
+    return True
 
 
 def deployments(workspace: Workspace, recipe: str, when: str | None) -> list[Deployment]:

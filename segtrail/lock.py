@@ -13,7 +13,6 @@ from segtrail.errors import StageError
 from segtrail.workspace import Workspace
 
 POLL_S = 0.5
-_FLOW = "flow.lock"
 
 
 @contextlib.contextmanager
@@ -25,7 +24,7 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
     nothing of the other's limits. The kernel's file lock needs no server and is given back
     when its holders die; children that hold the descriptor are waited for.
     """
-    path = workspace.scratch / _FLOW
+    path = flow_path(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -53,9 +52,9 @@ def flow_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[int]
         os.close(fd)
 
 
-def flow_runs(workspace: Workspace) -> bool:
-    """Whether a flow or an ingestion is at work in the workspace."""
-    return is_held(workspace.scratch / _FLOW)
+def flow_path(workspace: Workspace) -> Path:
+    """Returns the file of `flow_lock`."""
+    return workspace.scratch / "flow.lock"
 
 
 def is_held(path: Path) -> bool:
